@@ -1,0 +1,46 @@
+"""Paths inside images and archives: text without a leading or trailing slash, ``""`` for the root itself."""
+
+from ocibuild.core.errors import ImageError
+
+__all__ = ["ancestors", "clean_path", "parent", "relative_link"]
+
+
+def clean_path(text: str, *, where: str) -> str:
+    """The path of an archive member in this program's form.
+
+    A leading ``./`` or ``/``, a trailing slash, and empty or ``.`` components are dropped, as tar readers do; ``..``,
+    a NUL byte, or a line feed (which dpkg's lists cannot hold) is an ImageError that names the archive ``where``.
+    """
+    if "\0" in text or "\n" in text:
+        raise ImageError(f"{where}: a path with a NUL byte or line feed: {text!r}")
+    if "//" not in text and "./" not in text and not text.startswith("/") and not text.endswith(("/", "/.", "..")):
+        return "" if text == "." else text  # the common case: nothing to drop
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise ImageError(f"{where}: a path that leaves its folder: {text!r}")
+    return "/".join(parts)
+
+
+def parent(path: str) -> str:
+    """The folder that holds ``path``; ``""`` for what lies at the root."""
+    return path.rpartition("/")[0]
+
+
+def ancestors(path: str) -> list[str]:
+    """The folders above ``path``, outermost first, without the root: ``a/b/c`` -> ``["a", "a/b"]``."""
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def relative_link(path: str, target: str) -> str:
+    """The image path that a symbolic link at ``path`` with this target text names, ``..`` taken away lexically.
+
+    Links above the root stay at the root, as the kernel does. The result's own parents may be links again.
+    """
+    parts = [] if target.startswith("/") else parent(path).split("/")
+    for part in target.split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(part for part in parts if part)

@@ -1,0 +1,1 @@
+"""Tar entries, the one deterministic tar writer, fragments, compression, and reading layers."""
