@@ -18,12 +18,13 @@ entry is asked for: it may read on in the archive that the entry comes from."""
 
 
 class EntryKind(StrEnum):
-    """The kinds of entries that this program writes. Device nodes and fifos are read in a base, never written."""
+    """The kinds of entries. ``OTHER`` (device nodes, fifos) is read in a base's layers and never written."""
 
     FILE = "file"
     DIRECTORY = "directory"
     SYMLINK = "symlink"
     HARDLINK = "hardlink"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
