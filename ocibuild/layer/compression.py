@@ -131,6 +131,8 @@ class _GzipFrames:
 
         self._where = where
         self._zlib = isal_zlib
+        # isal's stubs give the class as an instance
+        self._error: type[Exception] = isal_zlib.IsalError  # type: ignore[assignment]
         self._member = isal_zlib.decompressobj(_GZIP_WINDOW)
         self._started = False
 
@@ -145,7 +147,7 @@ class _GzipFrames:
                     break
                 data = self._member.unused_data
                 self._member = self._zlib.decompressobj(_GZIP_WINDOW)
-        except self._zlib.IsalError as error:
+        except self._error as error:
             raise ImageError(f"{self._where}: corrupt gzip data: {error}") from error
         return output[0] if len(output) == 1 else b"".join(output)
 
