@@ -1,0 +1,78 @@
+"""What leaves the store when it grows: least recently used first, and never what was used a moment ago."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocibuild.store.atomic import PARTIAL_PREFIX
+
+__all__ = ["GRACE_SECONDS", "StoreUsage", "StoredFile", "files_to_evict", "prune", "usage"]
+
+GRACE_SECONDS = 3600
+"""A file used within this time stays whatever the limit: a build that runs now may have looked at it and need it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of the store, with its last use in seconds since the epoch."""
+
+    path: Path
+    size_bytes: int
+    used: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUsage:
+    """How many files of what size a store holds."""
+
+    blob_count: int
+    blob_bytes: int
+    record_count: int
+    record_bytes: int
+
+
+def _files(folder: Path) -> Iterator[StoredFile]:
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # another process may evict at the same time
+            status = path.stat()
+            if path.is_file():
+                yield StoredFile(path, status.st_size, status.st_mtime)
+
+
+def usage(folder: Path) -> StoreUsage:
+    """What the store in ``folder`` holds."""
+    blobs, records = list(_files(folder / "blobs")), list(_files(folder / "records"))
+    return StoreUsage(
+        len(blobs), sum(file.size_bytes for file in blobs), len(records), sum(file.size_bytes for file in records)
+    )
+
+
+def files_to_evict(
+    files: list[StoredFile], *, now: float, limit_bytes: int | None, most_age_seconds: float | None
+) -> list[StoredFile]:
+    """Which of these files go: those unused for too long, and as many as bring the rest under the limit.
+
+    Oldest use first. Unfinished files of killed processes go with whatever is older than the grace time.
+    """
+    remaining = sum(file.size_bytes for file in files)
+    evicted = []
+    for file in sorted(files, key=lambda file: file.used):
+        age = now - file.used
+        if age < GRACE_SECONDS:
+            break
+        too_old = most_age_seconds is not None and age > most_age_seconds
+        too_much = limit_bytes is not None and remaining > limit_bytes
+        if too_old or too_much or file.path.name.startswith(PARTIAL_PREFIX):
+            evicted.append(file)
+            remaining -= file.size_bytes
+    return evicted
+
+
+def prune(folder: Path, *, now: float, limit_bytes: int | None, most_age_seconds: float | None) -> list[StoredFile]:
+    """Remove what :func:`files_to_evict` names, and return it. Records that miss a blob are made again when needed."""
+    files = [*_files(folder / "blobs"), *_files(folder / "records")]
+    evicted = files_to_evict(files, now=now, limit_bytes=limit_bytes, most_age_seconds=most_age_seconds)
+    for file in evicted:
+        file.path.unlink(missing_ok=True)
+    return evicted

@@ -1,0 +1,35 @@
+"""The store as a whole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocibuild.store.blobs import BlobStore
+from ocibuild.store.images import ImageNames
+from ocibuild.store.location import store_folder
+from ocibuild.store.records import RecordStore
+
+__all__ = ["Store"]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Blobs, records and named images under one folder; ``notice`` says where it is when that may surprise."""
+
+    folder: Path
+    blobs: BlobStore
+    records: RecordStore
+    images: ImageNames
+    notice: str | None = None
+
+    @classmethod
+    def at(cls, folder: Path, *, notice: str | None = None) -> "Store":
+        """The store in this folder; nothing is made before something is written."""
+        records = RecordStore(folder / "records")
+        return cls(folder, BlobStore(folder / "blobs"), records, ImageNames(records), notice)
+
+    @classmethod
+    def of_environment(cls, environment: Mapping[str, str]) -> "Store":
+        """The store that this environment names (:func:`ocibuild.store.location.store_folder`)."""
+        folder, notice = store_folder(environment)
+        return cls.at(folder, notice=notice)
