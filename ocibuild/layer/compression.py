@@ -50,7 +50,7 @@ class Compressor:
 
     compression: Compression
     identity: str
-    compress: Callable[[bytes | memoryview], bytes]
+    compress: Callable[[bytes | bytearray | memoryview], bytes]
 
 
 def compressor_for(compression: Compression) -> Compressor:
@@ -60,7 +60,7 @@ def compressor_for(compression: Compression) -> Compressor:
 
         version = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
 
-        def compress_zstd(data: bytes | memoryview) -> bytes:
+        def compress_zstd(data: bytes | bytearray | memoryview) -> bytes:
             # One-shot and single-threaded: streaming and threaded modes give other bytes. A compressor object is not
             # thread-safe, and making one costs microseconds beside 16 MiB of work.
             return zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=False, threads=0).compress(data)
@@ -69,7 +69,7 @@ def compressor_for(compression: Compression) -> Compressor:
     if compression is Compression.GZIP:
         from isal import ISAL_VERSION, isal_zlib  # noqa: PLC0415 - a build with nothing to do must not pay for it
 
-        def compress_gzip(data: bytes | memoryview) -> bytes:
+        def compress_gzip(data: bytes | bytearray | memoryview) -> bytes:
             member = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, _GZIP_WINDOW)
             return bytes(member.compress(data) + member.flush())
 

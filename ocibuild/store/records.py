@@ -13,7 +13,7 @@ from ocibuild.store.atomic import replacing
 
 __all__ = ["RecordStore"]
 
-_KIND = re.compile(r"[a-z][a-z-]*")
+_KIND = re.compile(r"[a-z][a-z0-9-]*")
 _KEY = re.compile(r"[0-9a-f]{16,128}")
 
 

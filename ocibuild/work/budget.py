@@ -1,0 +1,37 @@
+"""A limit on the bytes that all workers together hold in memory."""
+
+import threading
+
+__all__ = ["MemoryBudget"]
+
+
+class MemoryBudget:
+    """Permits for bytes. Whoever takes some gives the same number back.
+
+    A request larger than the whole budget is granted when nothing else is out, so that it can be served at all.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    def try_take(self, count_bytes: int) -> bool:
+        """Take the permits if they are free now."""
+        with self._changed:
+            if self._taken and self._taken + count_bytes > self._limit:
+                return False
+            self._taken += count_bytes
+            return True
+
+    def take(self, count_bytes: int) -> None:
+        """Wait until the permits are free, and take them. Whoever holds some itself must use :meth:`try_take`."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken or self._taken + count_bytes <= self._limit)
+            self._taken += count_bytes
+
+    def give(self, count_bytes: int) -> None:
+        """Give permits back."""
+        with self._changed:
+            self._taken -= count_bytes
+            self._changed.notify_all()

@@ -1,0 +1,214 @@
+"""Making layers out of fragments: what the store holds is reused, the rest is placed, compressed and remembered."""
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from ocibuild.core.descriptor import Descriptor
+from ocibuild.core.digest import Digest
+from ocibuild.core.errors import UsageError
+from ocibuild.core.events import EventSink, TaskAdvanced, TaskFinished, TaskStarted
+from ocibuild.image.recording import Recorder
+from ocibuild.image.view import LayerTable
+from ocibuild.layer.compression import Compressor, open_decompressed
+from ocibuild.layer.entry import Entry, EntryKind
+from ocibuild.layer.fragment import cuts
+from ocibuild.layer.placement import Placement
+from ocibuild.layer.tar import END_OF_ARCHIVE, write_entries
+from ocibuild.store.store import Store
+from ocibuild.work.budget import MemoryBudget
+from ocibuild.work.cutting import CutWriter
+from ocibuild.work.fragments import Cut, FragmentLocation, FragmentStore, KnownFragment
+
+__all__ = ["LAYER_VERSION", "FragmentRecipe", "LayerMaker", "LayerRecipe", "MadeLayer"]
+
+LAYER_VERSION = 1
+"""Part of every layer's key: raise it when the same fragments and folders give other bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentRecipe:
+    """A fragment by key, and how to place it where the store does not hold it."""
+
+    key: str
+    subject: str
+    place: Callable[[], Placement]
+
+
+FolderRule = Callable[[Sequence[LayerTable]], list[Entry]]
+"""Gives the folder entries of a layer from the tables of its fragments."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRecipe:
+    """The fragments of a layer in order, and the rule for its folders. ``name`` is for history and messages."""
+
+    name: str
+    fragments: tuple[FragmentRecipe, ...]
+    folders: FolderRule
+
+
+@dataclass(frozen=True, slots=True)
+class MadeLayer:
+    """A layer that is in the store. ``tables`` are its fragments' tables and ``notes`` their notes, in their order."""
+
+    name: str
+    key: str
+    descriptor: Descriptor
+    diff_id: Digest
+    raw_bytes: int
+    fragments: tuple[KnownFragment, ...]
+    cached: bool
+
+
+class LayerMaker:
+    """Makes layers, several at once, within a memory budget; every core works even on a single layer.
+
+    The same recipe gives the same raw bytes on every machine, whatever is cached, and the same compressed bytes with
+    the same compressor and nothing cached by another one.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        compressor: Compressor,
+        *,
+        budget: MemoryBudget,
+        events: EventSink,
+        workers: int | None = None,
+    ) -> None:
+        self._store = store
+        self._fragments = FragmentStore(store)
+        self._compressor = compressor
+        self._budget = budget
+        self._events = events
+        self._workers = workers or os.cpu_count() or 1
+        self._kind = f"layer-{compressor.compression.value}"
+
+    def make_all(self, recipes: Sequence[LayerRecipe]) -> list[MadeLayer]:
+        """The layers of these recipes, in their order. The first error ends the rest."""
+        with (
+            ThreadPoolExecutor(self._workers, "compress") as pool,
+            ThreadPoolExecutor(self._workers, "layer") as drivers,
+        ):
+            futures = [drivers.submit(self._make, recipe, pool) for recipe in recipes]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                raise
+
+    def _make(self, recipe: LayerRecipe, pool: Executor) -> MadeLayer:
+        known = [self._fragments.get(fragment.key) for fragment in recipe.fragments]
+        complete = [fragment for fragment in known if fragment is not None]
+        if len(complete) == len(known):
+            found = self._find(recipe, complete)
+            if found is not None:
+                return found
+        task = f"layer {recipe.name}"
+        self._events(TaskStarted(task, "packing", recipe.name))
+        with self._store.blobs.writer(where=f"layer {recipe.name}") as blob:
+            writer = CutWriter(blob, self._compressor, pool=pool, budget=self._budget)
+            try:
+                made = self._write(recipe, writer, task)
+                size_bytes = writer.flush()
+            except BaseException:
+                writer.abandon()
+                raise
+        descriptor = Descriptor(self._compressor.compression.media_type, blob.digest, size_bytes)
+        fragments = tuple(fragment for fragment, _ in made)
+        offset = 0
+        for fragment, fragment_cuts in made:
+            location = FragmentLocation(blob.digest, offset, tuple(fragment_cuts))
+            self._fragments.remember(fragment.key, self._compressor.compression, location)
+            offset += sum(cut.compressed_bytes for cut in fragment_cuts)
+        key = _layer_key(fragments, recipe.folders([fragment.table for fragment in fragments]))
+        layer = MadeLayer(recipe.name, key, descriptor, writer.diff_id, writer.raw_bytes, fragments, cached=False)
+        self._remember(layer)
+        self._events(TaskFinished(task))
+        return layer
+
+    def _write(self, recipe: LayerRecipe, writer: CutWriter, task: str) -> list[tuple[KnownFragment, list[Cut]]]:
+        made = []
+        for fragment in recipe.fragments:
+            fragment_cuts: list[Cut] = []  # filled as the cuts are written, which may be after this loop
+            known = self._copy(fragment, writer, fragment_cuts) or self._place(fragment, writer, fragment_cuts, task)
+            made.append((known, fragment_cuts))
+        folders = recipe.folders([known.table for known, _ in made])
+        writer.add(b"".join(write_entries(folders)) + END_OF_ARCHIVE, [])
+        return made
+
+    def _copy(self, fragment: FragmentRecipe, writer: CutWriter, fragment_cuts: list[Cut]) -> KnownFragment | None:
+        """Take the fragment's cuts out of a layer that holds them; None, with nothing written, where there is none."""
+        compression = self._compressor.compression
+        location = self._fragments.locate(fragment.key, compression)
+        known = self._fragments.get(fragment.key) if location else None
+        if location is None or known is None:
+            return None
+        try:
+            source = self._store.blobs.open(location.blob)
+        except FileNotFoundError:  # evicted since it was located
+            return None
+        with source:
+            source.seek(location.offset)
+            for cut in location.cuts:
+                compressed = source.read(cut.compressed_bytes)
+                raw = _decompress(compressed, self._compressor, where=fragment.subject)
+                writer.add_compressed(compressed, raw, fragment_cuts)
+        return known
+
+    def _place(self, fragment: FragmentRecipe, writer: CutWriter, fragment_cuts: list[Cut], task: str) -> KnownFragment:
+        placement = fragment.place()
+        recorder = Recorder(fragment.key)
+        for cut in cuts(write_entries(_without_folders(recorder, placement.entries))):
+            writer.add(cut, fragment_cuts)
+            self._events(TaskAdvanced(task, len(cut)))
+        known = KnownFragment(fragment.key, recorder.table(), dict(placement.notes))
+        self._fragments.put(known)
+        return known
+
+    def _find(self, recipe: LayerRecipe, known: Sequence[KnownFragment]) -> MadeLayer | None:
+        key = _layer_key(known, recipe.folders([fragment.table for fragment in known]))
+        value: Any = self._store.records.get(self._kind, key)
+        try:
+            digest, size_bytes = Digest.sha256(value["digest"]), int(value["size_bytes"])
+            diff_id, raw_bytes = Digest.sha256(value["diff_id"]), int(value["raw_bytes"])
+        except (KeyError, TypeError, ValueError, UsageError):
+            return None
+        if self._store.blobs.size_bytes(digest) != size_bytes:
+            return None
+        descriptor = Descriptor(self._compressor.compression.media_type, digest, size_bytes)
+        return MadeLayer(recipe.name, key, descriptor, diff_id, raw_bytes, tuple(known), cached=True)
+
+    def _remember(self, layer: MadeLayer) -> None:
+        value = {
+            "digest": layer.descriptor.digest.hex,
+            "size_bytes": layer.descriptor.size_bytes,
+            "diff_id": layer.diff_id.hex,
+            "raw_bytes": layer.raw_bytes,
+            "compressor": self._compressor.identity,
+        }
+        self._store.records.put(self._kind, layer.key, value)
+
+
+def _without_folders(recorder: Recorder, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries that a fragment holds; folders are recorded, and written with their layer's skeleton."""
+    return (entry for entry in recorder.passing(entries) if entry.kind is not EntryKind.DIRECTORY)
+
+
+def _decompress(compressed: bytes, compressor: Compressor, *, where: str) -> bytes:
+    return open_decompressed(io.BytesIO(compressed), compressor.compression, where=where).read()
+
+
+def _layer_key(fragments: Sequence[KnownFragment], folders: Iterable[Entry]) -> str:
+    state = hashlib.sha256(b"layer %d\n" % LAYER_VERSION)
+    for fragment in fragments:
+        state.update(fragment.key.encode() + b"\n")
+    for chunk in write_entries(folders):
+        state.update(chunk)
+    return state.hexdigest()
