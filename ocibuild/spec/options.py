@@ -1,0 +1,113 @@
+"""The options of a build, from the command line and from ``ocibuild.toml``, under the same names."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, date, datetime
+from types import MappingProxyType
+from typing import Any
+
+from ocibuild.core.asks import AptSourceAsk
+from ocibuild.core.errors import UsageError
+from ocibuild.core.platform import Platform
+from ocibuild.layer.compression import Compression
+
+__all__ = ["DEFAULT_BASE", "BuildOptions", "parse_age", "parse_date", "parse_size"]
+
+DEFAULT_BASE = "apt:bookworm"
+_DAY_SECONDS = 86400
+_AGES = {"s": 1, "m": 60, "h": 3600, "d": _DAY_SECONDS, "w": 7 * _DAY_SECONDS}
+_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """Everything that a build can be told. None and empty mean: not said.
+
+    ``images`` are references to tag and push, ``outputs`` are ``TYPE:PATH`` texts. ``as_of`` resolves packages as they
+    were on that day. ``environment`` and ``labels`` go into the image's configuration.
+    """
+
+    images: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    push: bool = False
+    base: str | None = None
+    platforms: tuple[Platform, ...] = ()
+    profile: str | None = None
+    python: str | None = None
+    layer_folders: tuple[str, ...] = ()
+    lock: str | None = None
+    locked: bool = False
+    refresh: bool = False
+    max_age_seconds: int | None = None
+    as_of: date | None = None
+    compression: Compression | None = None
+    max_layers: int | None = None
+    memory_bytes: int | None = None
+    jobs: int | None = None
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    apt_mirror: str | None = None
+    apt_recommends: bool = False
+    apt_sources: tuple[AptSourceAsk, ...] = ()
+    pip_options: tuple[str, ...] = ()
+
+    def over(self, other: "BuildOptions") -> "BuildOptions":
+        """These options with what they leave unsaid taken from ``other``; environments and labels are joined."""
+        unsaid = {
+            name: getattr(other, name)
+            for name in (item.name for item in fields(self))
+            if getattr(self, name) in (None, (), False)
+        }
+        unsaid["environment"] = MappingProxyType({**other.environment, **self.environment})
+        unsaid["labels"] = MappingProxyType({**other.labels, **self.labels})
+        return replace(self, **unsaid)
+
+    def canonical(self) -> dict[str, Any]:
+        """What of the options decides an image's bytes, as JSON can hold it, for keys."""
+        left_out = {
+            "images",
+            "outputs",
+            "push",
+            "refresh",
+            "max_age_seconds",
+            "memory_bytes",
+            "jobs",
+            "apt_mirror",
+            "locked",
+        }
+        value: dict[str, Any] = {}
+        for item in fields(self):
+            if item.name not in left_out:
+                member = getattr(self, item.name)
+                value[item.name] = dict(member) if isinstance(member, Mapping) else str(member)
+        return value
+
+
+def parse_age(text: str) -> int:
+    """A duration in seconds: ``90``, ``30m``, ``24h``, ``7d``, ``2w``; a UsageError for anything else."""
+    found = re.fullmatch(r"(\d{1,9})([smhdw]?)", text.strip().lower())
+    if found is None:
+        raise UsageError(f"not a duration: {text!r}", hint="write a number and s, m, h, d or w, such as 24h")
+    return int(found[1]) * _AGES[found[2] or "s"]
+
+
+def parse_size(text: str) -> int:
+    """A size in bytes: ``300M``, ``2G``, ``1048576`` (powers of 1024); a UsageError for anything else."""
+    found = re.fullmatch(r"(\d{1,12})([kmgt]?)(?:i?b)?", text.strip().lower())
+    if found is None:
+        raise UsageError(f"not a size: {text!r}", hint="write a number and K, M, G or T, such as 300M")
+    return int(found[1]) * _SIZES[found[2]]
+
+
+def parse_date(text: str) -> date:
+    """A day, ``2026-01-31``; a UsageError for anything else and for a day to come."""
+    try:
+        day = date.fromisoformat(text.strip())
+    except ValueError as error:
+        raise UsageError(f"not a date: {text!r}", hint="write YEAR-MONTH-DAY, such as 2026-01-31") from error
+    if day > datetime.now(UTC).date():
+        raise UsageError(f"{text} has not come yet", hint="name a day in the past")
+    return day

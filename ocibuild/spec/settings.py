@@ -1,0 +1,184 @@
+"""``ocibuild.toml``: every option of a build, under the names that the command line has."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ocibuild.core.asks import AptSourceAsk, Origin
+from ocibuild.core.errors import RepositoryError, UsageError
+from ocibuild.core.platform import Platform
+from ocibuild.layer.compression import Compression
+from ocibuild.spec.options import BuildOptions, parse_age, parse_date, parse_size
+
+__all__ = ["parse_settings"]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+
+
+def parse_settings(text: str, *, file: str, read: Callable[[str], bytes | None]) -> BuildOptions:
+    """The options that an ``ocibuild.toml`` holds.
+
+    ``read`` gives the bytes of a file beside it (the key of an apt source), None where there is none. A RepositoryError
+    names the file, the line and the option for what is unknown or malformed, and for text that is not TOML.
+    """
+    import tomli  # noqa: PLC0415 - most repositories have no such file
+
+    try:
+        value = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        raise RepositoryError(f"not TOML: {error}", file=file) from error
+    return _Settings(text, file, read).options(value)
+
+
+class _Settings:
+    def __init__(self, text: str, file: str, read: Callable[[str], bytes | None]) -> None:
+        self._lines = text.splitlines()
+        self._file = file
+        self._read = read
+
+    def _line(self, key: str) -> int | None:
+        form = re.compile(rf"""\s*["']?{re.escape(key)}["']?\s*=|\s*\[\[?[^\]]*\b{re.escape(key)}\]""")
+        return next((number for number, line in enumerate(self._lines, start=1) if form.match(line)), None)
+
+    def _error(self, key: str, message: str, hint: str | None = None) -> RepositoryError:
+        return RepositoryError(f"{key}: {message}", file=self._file, line=self._line(key), hint=hint)
+
+    def options(self, value: Mapping[str, Any]) -> BuildOptions:
+        readers = self._readers()
+        members: dict[str, Any] = {}
+        for key, member in value.items():
+            if key == "apt":
+                members |= self._apt(self._table(key, member))
+            elif key == "pip":
+                members |= self._pip(self._table(key, member))
+            elif key in readers:
+                name, reader = readers[key]
+                try:
+                    members[name] = reader(key, member)
+                except UsageError as error:
+                    raise self._error(key, error.message, error.hint) from error
+            else:
+                raise self._error(
+                    key, "no such option", f"known options: {', '.join(sorted([*readers, 'apt', 'pip']))}"
+                )
+        return BuildOptions(**members)
+
+    def _readers(self) -> dict[str, tuple[str, Callable[[str, Any], Any]]]:
+        text, texts, table, number = self._text, self._texts, self._texts_table, self._number
+        return {
+            "image": ("images", texts),
+            "output": ("outputs", texts),
+            "push": ("push", self._boolean),
+            "base": ("base", text),
+            "platform": ("platforms", lambda key, value: tuple(map(Platform.parse, texts(key, value)))),
+            "profile": ("profile", text),
+            "python": ("python", text),
+            "layer": ("layer_folders", texts),
+            "lock": ("lock", text),
+            "locked": ("locked", self._boolean),
+            "max-age": ("max_age_seconds", lambda key, value: parse_age(text(key, value))),
+            "as-of": ("as_of", lambda _, value: parse_date(str(value))),
+            "compression": ("compression", self._compression),
+            "max-layers": ("max_layers", number),
+            "memory": ("memory_bytes", lambda key, value: parse_size(text(key, value))),
+            "jobs": ("jobs", number),
+            "env": ("environment", table),
+            "label": ("labels", table),
+            "cmd": ("command", texts),
+            "entrypoint": ("entrypoint", texts),
+        }
+
+    def _text(self, key: str, value: Any) -> str:
+        if not isinstance(value, str) or not value:
+            raise self._error(key, "must be a text")
+        return value
+
+    def _texts(self, key: str, value: Any) -> tuple[str, ...]:
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, list) or not all(isinstance(member, str) and member for member in values):
+            raise self._error(key, "must be a text or a list of texts")
+        return tuple(values)
+
+    def _table(self, key: str, value: Any) -> Mapping[str, Any]:
+        if not isinstance(value, dict):
+            raise self._error(key, "must be a table")
+        return value
+
+    def _texts_table(self, key: str, value: Any) -> Mapping[str, str]:
+        table = self._table(key, value)
+        if not all(isinstance(member, str) for member in table.values()):
+            raise self._error(key, "must be a table of texts")
+        return table
+
+    def _boolean(self, key: str, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self._error(key, "must be true or false")
+        return value
+
+    def _number(self, key: str, value: Any) -> int:
+        if type(value) is not int or value < 1:
+            raise self._error(key, "must be a whole number above 0")
+        return value
+
+    def _compression(self, key: str, value: Any) -> Compression:
+        try:
+            return Compression(value)
+        except ValueError as error:
+            raise self._error(key, f"must be one of {', '.join(Compression)}") from error
+
+    def _pip(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        """Options as a requirements file has them: ``index-url = "U"`` is ``--index-url U``."""
+        words: list[str] = []
+        for key, value in table.items():
+            if key not in ("index-url", "extra-index-url", "find-links", "no-index", "trusted-host"):
+                raise self._error(key, "no such option of [pip]")
+            if key == "no-index":
+                words += ["--no-index"] if self._boolean(key, value) else []
+            else:
+                words += [word for text in self._texts(key, value) for word in (f"--{key}", text)]
+        return {"pip_options": tuple(words)}
+
+    def _apt(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        members: dict[str, Any] = {}
+        for key, value in table.items():
+            if key == "mirror":
+                members["apt_mirror"] = self._text(key, value)
+            elif key == "recommends":
+                members["apt_recommends"] = self._boolean(key, value)
+            elif key == "source" and isinstance(value, list):
+                members["apt_sources"] = tuple(self._apt_source(self._table(key, source)) for source in value)
+            else:
+                raise self._error(key, "no such option of [apt]", "known: mirror, recommends, [[apt.source]]")
+        return members
+
+    def _apt_source(self, table: Mapping[str, Any]) -> AptSourceAsk:
+        known = {"name", "url", "suite", "components", "architectures", "signed-by", "pin-priority"}
+        unknown = sorted(table.keys() - known)
+        if unknown:
+            raise self._error(unknown[0], "no such option of [[apt.source]]", f"known: {', '.join(sorted(known))}")
+        for key in ("name", "url", "suite", "signed-by"):
+            if key not in table:
+                raise self._error("source", f"an [[apt.source]] without {key}")
+        name, suite = self._text("name", table["name"]), self._text("suite", table["suite"])
+        if not _NAME.fullmatch(name):
+            raise self._error("name", f"{name!r} must be lower-case letters, digits, '.' and '-'")
+        components = self._texts("components", table.get("components", []))
+        if not components and not suite.endswith("/"):
+            raise self._error("suite", "needs components, or ends in '/' for a flat repository")
+        pin = table.get("pin-priority")
+        if pin is not None and type(pin) is not int:
+            raise self._error("pin-priority", "must be a whole number")
+        key_path = self._text("signed-by", table["signed-by"])
+        signed_by = self._read(key_path)
+        if signed_by is None:
+            raise self._error("signed-by", f"{key_path} does not exist in the repository")
+        return AptSourceAsk(
+            name,
+            self._text("url", table["url"]),
+            suite,
+            components,
+            self._texts("architectures", table.get("architectures", [])),
+            signed_by,
+            Origin(self._file, self._line("source")),
+            pin,
+        )

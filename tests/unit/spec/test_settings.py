@@ -1,0 +1,132 @@
+from datetime import date
+
+import pytest
+
+from ocibuild.core.errors import RepositoryError, UsageError
+from ocibuild.core.platform import Platform
+from ocibuild.layer.compression import Compression
+from ocibuild.spec.options import BuildOptions, parse_age, parse_date, parse_size
+from ocibuild.spec.settings import parse_settings
+
+TEXT = """\
+base = "apt:trixie"
+image = "localhost:5000/a:b"
+output = ["oci:out", "rootfs:root"]
+platform = ["linux/amd64", "linux/arm64"]
+max-age = "2h"
+as-of = 2026-01-31
+compression = "gzip"
+max-layers = 10
+memory = "200M"
+cmd = ["python", "main.py"]
+
+[env]
+A = "1"
+
+[label]
+"org.example" = "x"
+
+[pip]
+index-url = "http://127.0.0.1/simple"
+find-links = ["wheels", "more"]
+no-index = true
+
+[apt]
+recommends = true
+mirror = "http://127.0.0.1/debian"
+
+[[apt.source]]
+name = "vendor"
+url = "http://127.0.0.1/vendor"
+suite = "./"
+signed-by = "vendor.asc"
+pin-priority = 900
+"""
+
+
+def parse(text: str) -> BuildOptions:
+    return parse_settings(text, file="ocibuild.toml", read={"vendor.asc": b"KEY"}.get)
+
+
+def test_every_option() -> None:
+    options = parse(TEXT)
+    assert options.base == "apt:trixie"
+    assert options.images == ("localhost:5000/a:b",)
+    assert options.outputs == ("oci:out", "rootfs:root")
+    assert options.platforms == (Platform("linux", "amd64"), Platform("linux", "arm64"))
+    assert (options.max_age_seconds, options.as_of, options.max_layers) == (7200, date(2026, 1, 31), 10)
+    assert (options.compression, options.memory_bytes) == (Compression.GZIP, 200 << 20)
+    assert options.command == ("python", "main.py")
+    assert (options.environment, options.labels) == ({"A": "1"}, {"org.example": "x"})
+    assert options.pip_options == (
+        "--index-url", "http://127.0.0.1/simple", "--find-links", "wheels", "--find-links", "more", "--no-index",
+    )  # fmt: skip
+    assert options.apt_recommends
+    (source,) = options.apt_sources
+    assert (source.name, source.suite, source.signed_by, source.pin_priority) == ("vendor", "./", b"KEY", 900)
+    assert str(source.origin) == "ocibuild.toml:27"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\n", "not TOML"),
+        ("\nbsae = 'x'\n", "ocibuild.toml:2: bsae: no such option"),
+        ("base = 3\n", "ocibuild.toml:1: base: must be a text"),
+        ("image = [1]\n", ":1: image: must be a text or a list"),
+        ("max-layers = 0\n", "whole number above 0"),
+        ("push = 'yes'\n", "true or false"),
+        ("max-age = 'soon'\n", ":1: max-age: not a duration"),
+        ("platform = 'linux/vax'\n", ":1: platform: unknown platform"),
+        ("compression = 'xz'\n", "must be one of zstd, gzip, none"),
+        ("as-of = '2999-01-01'\n", "has not come yet"),
+        ("env = 1\n", "must be a table"),
+        ("[env]\nA = 1\n", "a table of texts"),
+        ("[apt]\nmirrors = ''\n", "ocibuild.toml:2: mirrors: no such option of"),
+        ("[[apt.source]]\nname = 'x'\n", "without url"),
+        (TEXT.replace("vendor.asc", "none.asc"), "none.asc does not exist"),
+        (TEXT.replace('"./"', '"stable"'), "needs components"),
+        ("[pip]\npre = true\n", "no such option of"),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, message: str) -> None:
+    with pytest.raises(RepositoryError) as caught:
+        parse(text)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("ocibuild.toml:")
+
+
+def test_the_command_line_wins_and_tables_are_joined() -> None:
+    line = BuildOptions(base="scratch", environment={"A": "2", "B": "3"})
+    options = line.over(parse(TEXT))
+    assert options.base == "scratch"
+    assert options.environment == {"A": "2", "B": "3"}
+    assert options.outputs == ("oci:out", "rootfs:root")
+
+
+def test_where_an_image_goes_is_not_part_of_its_key() -> None:
+    options = parse(TEXT)
+    assert options.canonical() == BuildOptions(outputs=("oci:x",), jobs=7).over(options).canonical()
+    assert options.canonical() != BuildOptions(base="scratch").over(options).canonical()
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("30m", 1800), ("24H", 86400), ("2w", 1209600)])
+def test_ages(text: str, seconds: int) -> None:
+    assert parse_age(text) == seconds
+
+
+@pytest.mark.parametrize(("text", "size"), [("10", 10), ("300M", 300 << 20), ("2GiB", 2 << 30), ("1kb", 1024)])
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1y", "1.5h"])
+def test_wrong_ages(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_age(text)
+
+
+@pytest.mark.parametrize("text", ["", "2026", "2026-13-01", "yesterday"])
+def test_wrong_dates(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_date(text)
