@@ -38,7 +38,7 @@ class LockedPackage:
     size_bytes: int | None = None
     requested: bool = False
     why: tuple[str, ...] = ()
-    fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
     @property
     def identity(self) -> str:

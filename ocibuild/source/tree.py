@@ -1,0 +1,52 @@
+"""A repository's files as values: what a build reads and what the source layer holds."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ocibuild.core.digest import Digest
+
+__all__ = ["SourceFile", "SourceTree"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A path of the repository. ``link`` is set for a symbolic link, ``digest`` for a regular file.
+
+    ``is_executable`` is all that is kept of a mode: the others differ with the umask of whoever made the checkout.
+    """
+
+    path: str
+    size_bytes: int = 0
+    digest: Digest | None = None
+    is_executable: bool = False
+    link: str | None = None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether this is a folder (listed where it is empty, or to be complete)."""
+        return self.digest is None and self.link is None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTree:
+    """All paths of a repository, sorted, how to read a file of it, and the time of its commit.
+
+    ``read`` gives the bytes of a regular file, links inside the repository followed, or None where there is none.
+    ``commit_time`` is in seconds since the epoch, None where the repository is not under version control.
+    """
+
+    files: tuple[SourceFile, ...]
+    read: Callable[[str], bytes | None]
+    commit_time: int | None = None
+
+    @property
+    def digest(self) -> Digest:
+        """A digest of every path, kind, mode and content: equal trees have equal digests."""
+        state = hashlib.sha256()
+        for file in self.files:
+            kind = "link" if file.link is not None else "folder" if file.is_folder else "file"
+            content = file.link if file.link is not None else str(file.digest or "")
+            line = "\0".join((file.path, kind, "x" if file.is_executable else "", content))
+            state.update(line.encode("utf-8", "surrogateescape") + b"\n")
+        return Digest("sha256", state.hexdigest())
