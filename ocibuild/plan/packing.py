@@ -25,7 +25,7 @@ from ocibuild.core.package import Ecosystem, LockedPackage
 
 __all__ = ["LARGE_BYTES", "PackedLayer", "expected_bytes_moved", "pack"]
 
-LARGE_BYTES = 8 << 20
+LARGE_BYTES = 4 << 20
 """From this size on a package gets a layer of its own, as far as there are layers."""
 
 _LARGE_SHARE = 0.6  # of an ecosystem's layers go to large packages; the rest are buckets
