@@ -1,0 +1,5 @@
+"""``python -m ocibuild.cli``."""
+
+from ocibuild.cli.main import main
+
+main()

@@ -1,0 +1,103 @@
+"""The live display of a terminal, drawn by rich."""
+
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from ocibuild.core.events import (
+    Event,
+    Notice,
+    PhaseFinished,
+    PhaseStarted,
+    TaskAdvanced,
+    TaskFinished,
+    TaskStarted,
+)
+
+__all__ = ["Display"]
+
+_MOST_LINES = 8
+"""Running tasks shown at once; more would push the total off a small terminal."""
+
+
+class Display:
+    """Draws the running phase's tasks and their total; finished phases stay as lines above."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._console = Console(file=stream, highlight=False)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._total: TaskID | None = None
+        self._lines: dict[str, TaskID] = {}
+        self._sizes: dict[str, int] = {}
+        self._progress.start()
+
+    def show(self, event: Event) -> None:
+        """Draw what this event changes."""
+        match event:
+            case PhaseStarted(phase, detail):
+                self._begin_phase(f"{phase} {detail}".rstrip())
+            case PhaseFinished(phase, seconds, detail):
+                self._end_phase()
+                self._console.print(f"[green]✓[/] {phase} [dim]{seconds:.1f} s {detail}[/]")
+            case TaskStarted():
+                self._begin_task(event)
+            case TaskAdvanced(task, bytes_done):
+                self._advance(task, bytes_done)
+            case TaskFinished(task):
+                self._end_task(task)
+            case Notice(message, warning):
+                self._console.print(f"[yellow]warning:[/] {message}" if warning else message, markup=warning)
+
+    def close(self) -> None:
+        """Remove the live lines."""
+        self._progress.stop()
+
+    def _begin_phase(self, name: str) -> None:
+        self._end_phase()
+        self._total = self._progress.add_task(f"[bold]{name}[/]", total=None)
+
+    def _end_phase(self) -> None:
+        for line in [*self._lines.values(), *([self._total] if self._total is not None else [])]:
+            self._progress.remove_task(line)
+        self._lines.clear()
+        self._sizes.clear()
+        self._total = None
+
+    def _begin_task(self, event: TaskStarted) -> None:
+        if event.total_bytes and self._total is not None:
+            self._sizes[event.task] = event.total_bytes
+            known = self._progress.tasks[self._progress.task_ids.index(self._total)].total or 0
+            self._progress.update(self._total, total=known + event.total_bytes)
+        if len(self._lines) < _MOST_LINES:
+            self._lines[event.task] = self._progress.add_task(
+                f"  {event.verb} {event.subject}", total=event.total_bytes
+            )
+
+    def _advance(self, task: str, bytes_done: int) -> None:
+        if self._total is not None:
+            self._progress.advance(self._total, bytes_done)
+        if task in self._lines:
+            self._progress.advance(self._lines[task], bytes_done)
+
+    def _end_task(self, task: str) -> None:
+        if task in self._lines:
+            self._progress.remove_task(self._lines.pop(task))

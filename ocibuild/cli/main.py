@@ -1,0 +1,89 @@
+"""The program ``ocibuild``: finds the command, and turns errors into messages and exit codes."""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from ocibuild import __version__
+from ocibuild.core.errors import OcibuildError
+
+__all__ = ["main"]
+
+_INTERRUPTED = 130
+_COMMANDS = {
+    "build": "Build an image from a repository.",
+    "cache": "List, measure and prune what the local store holds.",
+    "check": "Read an image to its end and report what is wrong with it.",
+    "inspect": "Show an image's layers, packages and configuration.",
+    "plan": "Show what a build would make, before anything is fetched.",
+    "pull": "Copy an image from a registry into the store, a folder or an archive.",
+    "push": "Copy an image from a folder, an archive or the store to a registry.",
+}
+
+
+class _Commands(click.Group):
+    """Imports a command's module only when that command runs: starting is part of the cost of every call."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click gives it
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click gives it
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"ocibuild.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click gives it
+        # The summaries stand in a table here, so that --help need not import every command.
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ocibuild")
+def _program() -> None:
+    """Build OCI images from repositories: no daemon, no root, no code of any package run.
+
+    Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 the build failed,
+    2 wrong usage, 3 the repository's files are wrong, 4 this machine cannot do it, 5 registry or network,
+    130 interrupted.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> Any:
+    """Run the program and exit with its code."""
+    signal.signal(signal.SIGTERM, _interrupt)  # a pod that is stopped cleans up as Ctrl-C does
+    try:
+        _program.main(args=arguments, prog_name="ocibuild", standalone_mode=False)
+    except OcibuildError as error:
+        _complain(error.message, error.hint)
+        sys.exit(error.exit_code)
+    except click.exceptions.Abort:
+        _complain("interrupted", None)
+        sys.exit(_INTERRUPTED)
+    except KeyboardInterrupt:
+        _complain("interrupted", None)
+        sys.exit(_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output went away (``ocibuild inspect | head``): say nothing, and keep the interpreter from
+        # complaining when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _complain(message: str, hint: str | None) -> None:
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    if hint:
+        click.echo(f"{click.style('hint:', fg='cyan')} {hint}", err=True)
