@@ -1,0 +1,1 @@
+"""Python packages: resolved by uv for the image's Python, placed from their wheels as pip would install them."""
