@@ -63,4 +63,6 @@ def test_below_the_command_line_nothing_prints_or_exits(path: Path) -> None:
             assert node.func.id not in ("print", "exit", "quit"), f"{path}:{node.lineno}"
         if isinstance(node, ast.ExceptHandler):
             caught = ast.unparse(node.type) if node.type else "everything"
+            if ast.unparse(node.body[-1]) == "raise":
+                continue  # it cleans up and lets the error go on
             assert caught not in ("everything", "Exception", "BaseException"), f"{path}:{node.lineno}: {caught}"
