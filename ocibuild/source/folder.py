@@ -39,16 +39,18 @@ def read_folder(folder: Path, *, records: RecordStore | None = None) -> SourceTr
     except OSError as error:
         raise RepositoryError(f"cannot be read: {error.strerror}", file=str(error.filename)) from error
     digests.save()
-    return SourceTree(files, _Reader(folder), _commit_time(folder))
+    reader = _Reader(folder)
+    return SourceTree(files, reader.read, reader.stream, _commit_time(folder))
 
 
 class _Reader:
-    """Reads a file of the repository; a link that leaves it reads as nothing."""
+    """Reads files of the repository."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
 
-    def __call__(self, path: str) -> bytes | None:
+    def read(self, path: str) -> bytes | None:
+        """A file's bytes; nothing where there is none, or where a link leads out of the repository."""
         where = (self._folder / path).resolve()
         if not where.is_relative_to(self._folder) or not where.is_file():
             return None
@@ -56,6 +58,19 @@ class _Reader:
             return where.read_bytes()
         except OSError as error:
             raise RepositoryError(f"cannot be read: {error.strerror}", file=path) from error
+
+    def stream(self, file: SourceFile) -> Iterator[bytes]:
+        """The bytes of a file of the tree, which must be those that the tree lists."""
+        state = hashlib.sha256()
+        try:
+            with (self._folder / file.path).open("rb", buffering=0) as stream:
+                while block := stream.read(_BLOCK_BYTES):
+                    state.update(block)
+                    yield block
+        except OSError as error:
+            raise RepositoryError(f"cannot be read: {error.strerror}", file=file.path) from error
+        if file.digest is None or state.hexdigest() != file.digest.hex:
+            raise RepositoryError("changed while it was packed", file=file.path, hint="build again")
 
 
 def _walk(folder: Path, prefix: str, digests: "_Digests") -> Iterator[SourceFile]:

@@ -1,7 +1,7 @@
 """A repository's files as values: what a build reads and what the source layer holds."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ocibuild.core.digest import Digest
@@ -33,11 +33,13 @@ class SourceTree:
     """All paths of a repository, sorted, how to read a file of it, and the time of its commit.
 
     ``read`` gives the bytes of a regular file, links inside the repository followed, or None where there is none.
-    ``commit_time`` is in seconds since the epoch, None where the repository is not under version control.
+    ``stream`` gives the bytes of a listed file in pieces, and raises a RepositoryError where they are not those that the
+    tree lists: somebody changed the file meanwhile. ``commit_time`` is in seconds since the epoch, None where the repository is not under version control.
     """
 
     files: tuple[SourceFile, ...]
     read: Callable[[str], bytes | None]
+    stream: Callable[[SourceFile], Iterator[bytes]]
     commit_time: int | None = None
 
     @property

@@ -32,6 +32,15 @@ def test_a_folder_as_a_tree(tmp_path: Path) -> None:
     assert tree.commit_time is None
 
 
+def test_a_file_that_changes_meanwhile_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("one")
+    tree = read_folder(tmp_path)
+    assert b"".join(tree.stream(tree.files[0])) == b"one"
+    (tmp_path / "a").write_text("two")
+    with pytest.raises(RepositoryError, match="a: changed while it was packed"):
+        list(tree.stream(tree.files[0]))
+
+
 def test_a_link_out_of_the_repository_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "repo").mkdir()
