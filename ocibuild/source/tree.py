@@ -33,8 +33,9 @@ class SourceTree:
     """All paths of a repository, sorted, how to read a file of it, and the time of its commit.
 
     ``read`` gives the bytes of a regular file, links inside the repository followed, or None where there is none.
-    ``stream`` gives the bytes of a listed file in pieces, and raises a RepositoryError where they are not those that the
-    tree lists: somebody changed the file meanwhile. ``commit_time`` is in seconds since the epoch, None where the repository is not under version control.
+    ``stream`` gives the bytes of a listed file in pieces, and raises a RepositoryError where they are not those that
+    the tree lists: somebody changed the file meanwhile. ``commit_time`` is in seconds since the epoch, None where the
+    repository is not under version control.
     """
 
     files: tuple[SourceFile, ...]

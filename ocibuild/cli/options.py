@@ -1,0 +1,133 @@
+"""The options of a build on the command line, shared by ``build`` and ``plan``."""
+
+from collections.abc import Callable
+from datetime import date
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import click
+
+from ocibuild.cli.progress import Verbosity
+from ocibuild.core.errors import UsageError
+from ocibuild.core.platform import Platform
+from ocibuild.layer.compression import Compression
+from ocibuild.spec.options import BuildOptions, parse_age, parse_date, parse_size
+
+__all__ = ["build_options", "build_options_of", "verbosity_of", "verbosity_options"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class _Parsed(click.ParamType):
+    """A value that one of our own parsers reads; its error becomes click's."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except UsageError as error:
+            self.fail(error.message + (f" ({error.hint})" if error.hint else ""), param, ctx)
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise UsageError(f"{text!r} is no NAME=VALUE")
+    return name, value
+
+
+_OPTIONS = (
+    click.option("-t", "--image", "images", multiple=True, metavar="IMAGE", help="Name of the image: HOST/NAME:TAG."),
+    click.option(
+        "-o",
+        "--output",
+        "outputs",
+        multiple=True,
+        metavar="TYPE:PATH",
+        help="Where to write it: oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE, rootfs:DIR.",
+    ),
+    click.option("--push", is_flag=True, help="Push each IMAGE to its registry."),
+    click.option(
+        "--base",
+        metavar="BASE",
+        help="apt:bookworm (default), apt:trixie, a registry reference, oci:DIR[:TAG], or scratch.",
+    ),
+    click.option(
+        "--platform",
+        "platforms",
+        multiple=True,
+        type=_Parsed("platform", Platform.parse),
+        help="linux/amd64, linux/arm64, ...; two or more make an index. Default: this machine's.",
+    ),
+    click.option("--profile", type=click.Choice(["plain"]), help="What the image is for. Default: plain."),
+    click.option("--layer", "layer_folders", multiple=True, metavar="DIR", help="A folder with a layer.toml to add."),
+    click.option("--lock", metavar="FILE", help="A lock to read where it is there, and to write after resolving."),
+    click.option("--locked", is_flag=True, help="Take every version from the lock; fail where it does not fit."),
+    click.option("--refresh", is_flag=True, help="Ask the mirrors and indexes again, however fresh the last answers."),
+    click.option(
+        "--max-age",
+        "max_age_seconds",
+        type=_Parsed("age", parse_age),
+        help="How old an earlier resolution may be: 24h (default), 0, 7d.",
+    ),
+    click.option("--as-of", type=_Parsed("date", parse_date), help="Resolve as of this day: 2026-01-31."),
+    click.option(
+        "--compression",
+        type=click.Choice([compression.value for compression in Compression]),
+        help="Of new layers. Default: zstd; gzip for Docker before 23 and umoci.",
+    ),
+    click.option("--max-layers", type=click.IntRange(4, 100), help="The most layers on top of the base. Default: 20."),
+    click.option(
+        "--memory", "memory_bytes", type=_Parsed("size", parse_size), help="How much to hold in memory. Default: 300M."
+    ),
+    click.option("--jobs", type=click.IntRange(1, 256), help="Layers worked on at once. Default: the cores."),
+    click.option(
+        "--env", "environment", multiple=True, type=_Parsed("assignment", _assignment), help="A variable of the image."
+    ),
+    click.option(
+        "--label", "labels", multiple=True, type=_Parsed("assignment", _assignment), help="A label of the image."
+    ),
+)
+_VERBOSITY = (
+    click.option("--json-logs", is_flag=True, help="Progress as JSON lines."),
+    click.option("-q", "--quiet", is_flag=True, help="No progress, warnings only."),
+    click.option("-v", "--verbose", is_flag=True, help="A line for every package and layer."),
+)
+
+
+def build_options(command: _Command) -> _Command:
+    """Add the options of a build to a click command."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def verbosity_options(command: _Command) -> _Command:
+    """Add the options of how much is told."""
+    for option in reversed(_VERBOSITY):
+        command = option(command)
+    return command
+
+
+def verbosity_of(*, json_logs: bool, quiet: bool, verbose: bool) -> Verbosity:
+    """The verbosity that these flags ask for."""
+    return Verbosity(-1 if quiet else int(verbose), json_logs)
+
+
+def build_options_of(values: dict[str, Any]) -> BuildOptions:
+    """The options that click read from the command line."""
+    as_of: date | None = values["as_of"]
+    return BuildOptions(
+        **{
+            **values,
+            "as_of": as_of,
+            "compression": Compression(values["compression"]) if values["compression"] else None,
+            "environment": MappingProxyType(dict(values["environment"])),
+            "labels": MappingProxyType(dict(values["labels"])),
+        }
+    )
