@@ -18,7 +18,7 @@ __all__ = ["build_options", "build_options_of", "verbosity_of", "verbosity_optio
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class _Parsed(click.ParamType):
+class _Parsed(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
     """A value that one of our own parsers reads; its error becomes click's."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
