@@ -9,7 +9,7 @@ from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import ImageError
 
-__all__ = ["LARGEST_DOCUMENT_BYTES", "Document", "canonical_json", "parse_object", "text_mapping"]
+__all__ = ["LARGEST_DOCUMENT_BYTES", "Document", "canonical_json", "parse_json", "parse_object", "text_mapping"]
 
 LARGEST_DOCUMENT_BYTES = 4 << 20
 """The most that registries take of a manifest (distribution-spec, "Pushing Manifests"); also held for configurations,
@@ -52,14 +52,19 @@ def canonical_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
-def parse_object(content: bytes, *, where: str) -> dict[str, Any]:
-    """The JSON object in ``content``; an ImageError that names ``where`` for anything else, or for over 4 MiB."""
+def parse_json(content: bytes, *, where: str) -> Any:
+    """The JSON value in ``content``; an ImageError that names ``where`` for anything else, or for over 4 MiB."""
     if len(content) > LARGEST_DOCUMENT_BYTES:
-        raise ImageError(f"{where}: a document of {len(content)} bytes; the most is {LARGEST_DOCUMENT_BYTES}")
+        raise ImageError(f"{where}: a document of over {LARGEST_DOCUMENT_BYTES} bytes")
     try:
-        value = json.loads(content)
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ImageError(f"{where}: not a JSON document: {error}") from error
+
+
+def parse_object(content: bytes, *, where: str) -> dict[str, Any]:
+    """As :func:`parse_json`, and an ImageError for a value that is no object."""
+    value = parse_json(content, where=where)
     if not isinstance(value, dict):
         raise ImageError(f"{where}: a JSON {type(value).__name__} where an object was expected")
     return value

@@ -19,8 +19,9 @@ from ocibuild.core.descriptor import (
 )
 from ocibuild.core.errors import ImageError
 from ocibuild.image.document import Document, canonical_json, parse_object, text_mapping
+from ocibuild.layer.compression import Compression
 
-__all__ = ["Manifest", "is_foreign", "oci_layer"]
+__all__ = ["Manifest", "is_foreign", "layer_compression", "oci_layer"]
 
 _OCI_OF_DOCKER = {DOCKER_LAYER: OCI_LAYER, DOCKER_LAYER_GZIP: OCI_LAYER_GZIP}
 _FOREIGN = (
@@ -90,6 +91,13 @@ class Manifest:
 def is_foreign(layer: Descriptor) -> bool:
     """Whether the layer's type says that registries must not hand it on (layers of Windows images)."""
     return layer.media_type.startswith(_FOREIGN)
+
+
+def layer_compression(layer: Descriptor, *, where: str) -> Compression:
+    """The codec that the layer's media type names; an ImageError for a type that is no layer's."""
+    if layer.media_type not in LAYER_TYPES:
+        raise ImageError(f"{where}: layer {layer.digest} is of the unknown type {layer.media_type}")
+    return Compression(LAYER_TYPES[layer.media_type])
 
 
 def oci_layer(layer: Descriptor, *, where: str) -> Descriptor:

@@ -10,7 +10,10 @@ from typing import BinaryIO
 
 from ocibuild.core.errors import BuildError, MachineError, OcibuildError
 
-__all__ = ["output_error", "replaced_file", "replaced_folder"]
+__all__ = ["PARTIAL_MARK", "output_error", "replaced_file", "replaced_folder"]
+
+PARTIAL_MARK = ".partial-"
+"""In the names of what is being written; what a killed process leaves under such a name is never read."""
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -67,4 +70,4 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 
 
 def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial-{os.getpid()}-{os.urandom(4).hex()}")
+    return path.with_name(f".{path.name}{PARTIAL_MARK}{os.getpid()}-{os.urandom(4).hex()}")

@@ -10,6 +10,9 @@ from ocibuild.layer.observation import LARGEST_KEPT_BYTES, is_kept, is_library
 
 __all__ = ["Recorder"]
 
+_MOST_KEPT_BYTES = 128 << 20
+"""Of one layer. Real ones keep a tenth of it; what a hostile base has beyond is read from its layer when needed."""
+
 
 class Recorder:
     """Collects a :class:`LayerTable`. Contents are looked at as they pass, in bounded memory.
@@ -21,6 +24,7 @@ class Recorder:
         self._layer = layer
         self._entries: dict[str, ViewEntry] = {}
         self._kept: dict[str, bytes] = {}
+        self._kept_bytes = 0
         self._libraries: dict[str, str] = {}
 
     def passing(self, entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -34,6 +38,11 @@ class Recorder:
 
     def add(self, entry: Entry) -> None:
         """Record an entry whose content is of no interest."""
+        if (
+            entry.kind is not EntryKind.FILE and entry.path in self._entries
+        ):  # a path that occurs twice: the last counts
+            self._kept.pop(entry.path, None)
+            self._libraries.pop(entry.path, None)
         shape = entry
         if entry.kind is EntryKind.HARDLINK and entry.link in self._entries:
             target = self._entries[entry.link]  # the header of a hard link may say anything: the file decides
@@ -44,7 +53,8 @@ class Recorder:
 
     def _observed(self, entry: Entry) -> Entry:
         probe = LibraryProbe() if is_library(entry.path) else None
-        keep = is_kept(entry.path) and entry.size_bytes <= LARGEST_KEPT_BYTES
+        keep = is_kept(entry.path) and entry.size_bytes <= min(LARGEST_KEPT_BYTES, _MOST_KEPT_BYTES - self._kept_bytes)
+        self._kept_bytes += entry.size_bytes if keep else 0
 
         def chunks() -> Iterator[bytes | memoryview]:
             kept = bytearray()
