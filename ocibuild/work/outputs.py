@@ -1,0 +1,67 @@
+"""Where an image can be written to on this machine: ``TYPE:PATH``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocibuild.core.errors import UsageError
+from ocibuild.core.events import EventSink, Notice
+from ocibuild.core.platform import Platform
+from ocibuild.core.reference import Reference
+from ocibuild.image.docker_archive import write_docker_archive
+from ocibuild.image.layout import LayoutTarget, write_layout
+from ocibuild.image.oci_archive import write_oci_archive
+from ocibuild.image.rootfs import write_rootfs
+from ocibuild.image.source import ImageSource
+
+__all__ = ["OUTPUT_TYPES", "Output", "write_output"]
+
+OUTPUT_TYPES = ("oci", "oci-archive", "docker-archive", "rootfs")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A kind of output and its place."""
+
+    type: str
+    place: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Output":
+        """Read ``oci:DIR[:TAG]``, ``oci-archive:FILE[:TAG]``, ``docker-archive:FILE`` or ``rootfs:DIR``.
+
+        A UsageError for anything else.
+        """
+        kind, colon, place = text.partition(":")
+        if kind not in OUTPUT_TYPES or not colon or not place:
+            raise UsageError(
+                f"not an output: {text!r}", hint=f"write TYPE:PATH, where TYPE is one of {', '.join(OUTPUT_TYPES)}"
+            )
+        return cls(kind, place)
+
+    def __str__(self) -> str:
+        return f"{self.type}:{self.place}"
+
+
+def write_output(
+    source: ImageSource, output: Output, *, tags: Sequence[Reference], platform: Platform | None, events: EventSink
+) -> None:
+    """Write the image there; it appears whole or not at all.
+
+    ``oci`` and ``oci-archive`` hold every platform of an index. The others hold one image: the one for ``platform``, or
+    the only one. ``tags`` are the names that ``docker load`` gives.
+    """
+    match output.type:
+        case "oci":
+            write_layout(source, LayoutTarget.parse(output.place))
+        case "oci-archive":
+            write_oci_archive(source, LayoutTarget.parse(output.place))
+        case "docker-archive":
+            write_docker_archive(source, Path(output.place), tags=tags, platform=platform)
+        case _:
+            unpacked = write_rootfs(source, Path(output.place), platform=platform)
+            if not unpacked.with_owners:
+                events(Notice(f"{output}: all files belong to you, since only root can give them their owners"))
+            if unpacked.skipped:
+                left_out = ", ".join(unpacked.skipped)
+                events(Notice(f"{output}: left out, since only root can make them: {left_out}", warning=True))
