@@ -14,7 +14,6 @@ from ocibuild.image.document import Document, canonical_json, parse_object, text
 
 __all__ = ["History", "ImageConfig"]
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _UNRECORDED = "a layer whose history its base does not record"
 _PLATFORM_FIELDS = ("architecture", "os", "variant")
 _RUN_FIELDS = ("Env", "User", "Entrypoint", "Cmd", "WorkingDir", "Labels", "ExposedPorts")
@@ -50,15 +49,15 @@ class ImageConfig:
     diff_ids: tuple[Digest, ...] = ()
     history: tuple[History, ...] = ()
     created: str = rfc3339(FIXED_TIME)
-    environment: Mapping[str, str] = _NOTHING
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     user: str = ""
     entrypoint: tuple[str, ...] | None = None
     command: tuple[str, ...] | None = None
     working_folder: str = ""
-    labels: Mapping[str, str] = _NOTHING
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     exposed_ports: tuple[str, ...] = ()
-    run: Mapping[str, Any] = field(default=_NOTHING)
-    other: Mapping[str, Any] = field(default=_NOTHING)
+    run: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    other: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
     def parse(cls, content: bytes, *, where: str) -> "ImageConfig":
