@@ -1,0 +1,159 @@
+"""One requirement: what pip accepts as a word of ``pip install`` or as a line of a requirements file.
+
+Sources: PEP 508, PEP 440, and pip 26.3's ``req/constructors.py`` for paths and URLs without a name.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as NamedRequirement
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
+from ocibuild.core.asks import Origin
+from ocibuild.core.errors import RepositoryError
+
+__all__ = ["PipRequirement", "parse_requirement"]
+
+_URL = re.compile(r"(?i)([a-z][a-z0-9.]*\+)?(https?|file|ftp|ssh|git|svn|bzr|hg|sftp)://|git\+[a-z0-9@]")
+_VERSION_CONTROL = re.compile(r"(?i)(git|hg|svn|bzr)\+")
+_ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".tar.xz", ".tar.lzma")
+_FRAGMENT_HASH = re.compile(r"(sha256|sha384|sha512)=([0-9a-f]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class PipRequirement:
+    """A requirement as uv is given it (``text``), the normalised name of its project, and where it stands.
+
+    ``hashes`` are those that the line allows (``sha256:<hex>``). ``url`` is what a direct reference names, with
+    credentials if it has any, and ``local_path`` its path below the repository's folder when it is a local wheel.
+    ``must_build`` says why only running the project's own build could give a wheel, and is empty otherwise.
+    """
+
+    text: str
+    name: str
+    origin: Origin
+    hashes: tuple[str, ...] = ()
+    url: str = ""
+    local_path: str = ""
+    must_build: str = ""
+    is_exact: bool = False
+    marker: str = ""
+
+
+def parse_requirement(
+    text: str, origin: Origin, *, folder: Path, hashes: tuple[str, ...] = (), is_editable: bool = False
+) -> PipRequirement:
+    """Read one requirement. Relative paths are below ``folder``, the repository's; nothing outside it is accepted.
+
+    A malformed requirement, or a local wheel that does not exist, is a RepositoryError that names the line.
+    """
+    line = _Line(text, origin, folder, hashes)
+    if is_editable:
+        return line.to_build("it is to be installed in editable mode")
+    target, _, marker = text.partition("; ") if _URL.match(text) else text.partition(";")
+    target = target.strip()
+    if _URL.match(target):
+        return line.direct("", target, marker.strip())
+    if _looks_like_path(target, folder):
+        return line.local("", target, marker.strip())
+    return line.named()
+
+
+def _looks_like_path(text: str, folder: Path) -> bool:
+    if " @ " in text or "@" in text.partition("/")[0]:
+        return False
+    return "/" in text or text.startswith(".") or (text.lower().endswith(_ARCHIVES) and (folder / text).exists())
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    text: str
+    origin: Origin
+    folder: Path
+    hashes: tuple[str, ...]
+
+    def error(self, message: str, *, hint: str | None = None) -> RepositoryError:
+        return RepositoryError(message, file=self.origin.file, line=self.origin.line, hint=hint)
+
+    def to_build(self, reason: str, name: str = "") -> PipRequirement:
+        return PipRequirement(self.text, name, self.origin, self.hashes, must_build=reason)
+
+    def named(self) -> PipRequirement:
+        try:
+            parsed = NamedRequirement(self.text)
+        except InvalidRequirement as error:
+            explanation = str(error).partition("\n")[0]
+            single = re.search(r"[^=!<>~]=[^=]", self.text)
+            hint = "a version is pinned with two equals signs: name==1.2" if single else None
+            raise self.error(f"not a requirement: {self.text!r}: {explanation}", hint=hint) from error
+        name = canonicalize_name(parsed.name)
+        marker = str(parsed.marker) if parsed.marker else ""
+        if parsed.url:
+            extras = f"[{','.join(sorted(parsed.extras))}]" if parsed.extras else ""
+            return self.direct(f"{name}{extras}", parsed.url, marker)
+        is_exact = any(each.operator in ("==", "===") and "*" not in each.version for each in parsed.specifier)
+        return PipRequirement(str(parsed), name, self.origin, self.hashes, is_exact=is_exact, marker=marker)
+
+    def direct(self, name: str, url: str, marker: str) -> PipRequirement:
+        """A URL, with the name and extras that were written before it, if any."""
+        if _VERSION_CONTROL.match(url):
+            return self.to_build("it is a checkout of a version control system", name.partition("[")[0])
+        parts = urlsplit(url)
+        if parts.scheme.lower() == "file":
+            return self.local(name, unquote(parts.path), marker, fragment=parts.fragment)
+        if parts.scheme.lower() not in ("http", "https"):
+            raise self.error(f"{parts.scheme}: is no way to a wheel: {self.text!r}", hint="use https")
+        path, extras = _without_extras(parts.path)
+        if not path.lower().endswith(".whl"):
+            return self.to_build("it is a source archive", name.partition("[")[0])
+        project = self.project(name, unquote(path.rpartition("/")[2]), extras)
+        address = parts._replace(path=path, fragment="").geturl()
+        return self.exact(project, address, marker, fragment=parts.fragment)
+
+    def local(self, name: str, text: str, marker: str, *, fragment: str = "") -> PipRequirement:
+        """A path below the repository's folder."""
+        text, extras = _without_extras(text)
+        root = self.folder.resolve()
+        path = (root / text).resolve()
+        if not path.is_relative_to(root):
+            raise self.error(
+                f"{text} lies outside the repository", hint="put the wheel into the repository, or name it by its URL"
+            )
+        if not path.exists():
+            raise self.error(f"{text} does not exist in the repository")
+        if path.is_dir() or path.suffix.lower() != ".whl":
+            return self.to_build("it is a source folder" if path.is_dir() else "it is a source archive")
+        project = self.project(name, path.name, extras)
+        return self.exact(
+            project, path.as_uri(), marker, fragment=fragment, local_path=path.relative_to(root).as_posix()
+        )
+
+    def project(self, name: str, file_name: str, extras: str) -> str:
+        try:
+            in_file = parse_wheel_filename(file_name)[0]
+        except InvalidWheelFilename as error:
+            raise self.error(f"{file_name} is not the name of a wheel") from error
+        if name and canonicalize_name(name.partition("[")[0]) != in_file:
+            raise self.error(f"{name} is asked for, but {file_name} is a wheel of {in_file}")
+        return name or f"{in_file}{extras}"
+
+    def exact(self, project: str, url: str, marker: str, *, fragment: str, local_path: str = "") -> PipRequirement:
+        hashes = (*self.hashes, *(f"{kind}:{value}" for kind, value in _FRAGMENT_HASH.findall(fragment)))
+        return PipRequirement(
+            text=f"{project} @ {url}" + (f" ; {marker}" if marker else ""),
+            name=str(canonicalize_name(project.partition("[")[0])),
+            origin=self.origin,
+            hashes=hashes,
+            url=url,
+            local_path=local_path,
+            is_exact=True,
+            marker=marker,
+        )
+
+
+def _without_extras(path: str) -> tuple[str, str]:
+    found = re.fullmatch(r"(.*?)(\[[^\]/]*\])", path)
+    return (found[1], found[2]) if found else (path, "")
