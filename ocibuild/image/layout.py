@@ -112,7 +112,9 @@ def chosen_descriptor(index: bytes, tag: str | None, *, where: str) -> Descripto
     if not found:
         there = ", ".join(its or "one without a tag" for its in tags)
         raise ImageError(f"{where}: no image tagged {tag or DEFAULT_TAG}; there is {there or 'none at all'}")
-    return Descriptor.from_json(found[-1], where=f"{where}: {INDEX_FILE}")
+    descriptor = Descriptor.from_json(found[-1], where=f"{where}: {INDEX_FILE}")
+    annotations = {name: text for name, text in descriptor.annotations.items() if name != _REF_NAME}
+    return replace(descriptor, annotations=annotations)
 
 
 def layout_index(root: Descriptor, tag: str, *, existing: bytes | None = None, where: str = "") -> bytes:
