@@ -1,0 +1,81 @@
+"""The packages' files: downloaded ahead of the layers that are made of them."""
+
+import threading
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ocibuild.core.errors import BuildError
+from ocibuild.core.events import EventSink
+from ocibuild.core.package import LockedPackage
+from ocibuild.net.client import HttpClient
+from ocibuild.net.download import Downloader, DownloadRequest
+from ocibuild.store.store import Store
+
+__all__ = ["PackageBodies"]
+
+_MOST_AT_ONCE = 6  # more connections to one mirror gained nothing, and mirrors limit them
+
+
+class PackageBodies:
+    """Gives each package's verified file, from the store or from its source. A context manager: leaving ends downloads.
+
+    ``addresses`` maps a source's name to its address on this machine; a package's URL is address and path, joined.
+    """
+
+    def __init__(self, store: Store, addresses: Mapping[str, str], *, http: HttpClient, events: EventSink) -> None:
+        self._store = store
+        self._addresses = addresses
+        self._downloader = Downloader(http=http, blobs=store.blobs, events=events)
+        self._futures: dict[str, Future[Path]] = {}
+        self._pool = ThreadPoolExecutor(_MOST_AT_ONCE, "fetch")
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def url(self, package: LockedPackage) -> str:
+        """Where the package's file is on this machine's sources; may hold credentials."""
+        try:
+            return self._addresses[package.source] + package.path
+        except KeyError as error:
+            raise BuildError(
+                f"{package.identity}: this machine has no source named {package.source!r}",
+                hint="the lock was made with other package sources; resolve again with --refresh",
+            ) from error
+
+    def is_here(self, package: LockedPackage) -> bool:
+        """Whether the file is in the store already."""
+        return package.digest in self._store.blobs
+
+    def fetch_ahead(self, packages: Iterable[LockedPackage]) -> None:
+        """Begin to download what is not in the store, in this order."""
+        for package in packages:
+            self._start(package)
+
+    def path(self, package: LockedPackage) -> Path:
+        """The package's file; waits for its download. Raises what :meth:`Downloader.fetch` raises."""
+        return self._start(package).result()
+
+    def _start(self, package: LockedPackage) -> "Future[Path]":
+        with self._lock:
+            future = self._futures.get(package.digest.hex)
+            if future is None:
+                if self.is_here(package):
+                    future = Future()
+                    future.set_result(self._store.blobs.path(package.digest))
+                else:
+                    future = self._pool.submit(self._download, package)
+                self._futures[package.digest.hex] = future
+            return future
+
+    def _download(self, package: LockedPackage) -> Path:
+        request = DownloadRequest((self.url(package),), package.digest, package.size_bytes, package.identity)
+        return self._downloader.fetch(request)
