@@ -12,6 +12,7 @@ from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import UsageError
 from ocibuild.core.events import EventSink, TaskAdvanced, TaskFinished, TaskStarted
+from ocibuild.core.package import LockedPackage
 from ocibuild.image.recording import Recorder
 from ocibuild.image.view import LayerTable
 from ocibuild.layer.compression import Compressor, open_decompressed
@@ -32,11 +33,12 @@ LAYER_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class FragmentRecipe:
-    """A fragment by key, and how to place it where the store does not hold it."""
+    """A fragment by key, and how to place it where the store does not hold it; ``packages`` are what placing reads."""
 
     key: str
     subject: str
     place: Callable[[], Placement]
+    packages: tuple[LockedPackage, ...] = ()
 
 
 FolderRule = Callable[[Sequence[LayerTable]], list[Entry]]
@@ -102,6 +104,16 @@ class LayerMaker:
                 for future in futures:
                     future.cancel()
                 raise
+
+    def missing(self, recipes: Iterable[LayerRecipe]) -> list[FragmentRecipe]:
+        """The fragments that the store does not hold, and that would have to be placed, in the recipes' order."""
+        compression = self._compressor.compression
+        return [
+            fragment
+            for recipe in recipes
+            for fragment in recipe.fragments
+            if self._fragments.locate(fragment.key, compression) is None
+        ]
 
     def _make(self, recipe: LayerRecipe, pool: Executor) -> MadeLayer:
         known = [self._fragments.get(fragment.key) for fragment in recipe.fragments]
