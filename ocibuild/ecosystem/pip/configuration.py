@@ -76,12 +76,11 @@ def _pip_settings(environment: Mapping[str, str], home: Path, prefix: Path, syst
     for path in _pip_files(environment, home, prefix, system):
         merged |= _read_pip_file(path)
     values: dict[str, str] = {}
-    for section in ("global.", "install."):  # a command's own section replaces the global one, whatever the file
-        values |= {key.removeprefix(section): value for key, value in merged.items() if key.startswith(section)}
-    values |= {
-        _pip_name(key.removeprefix("PIP_")): value for key, value in environment.items() if key.startswith("PIP_")
-    }
-    values = {key: value for key, value in values.items() if value}  # pip ignores empty ones
+    # A command's own section replaces the global one, whatever the file. Empty values are ignored, as pip does.
+    for section in ("global.", "install."):
+        values |= {key.removeprefix(section): text for key, text in merged.items() if text and key.startswith(section)}
+    variables = {name: text for name, text in environment.items() if text and name.startswith("PIP_")}
+    values |= {_pip_name(name.removeprefix("PIP_")): text for name, text in variables.items()}
     return IndexSettings(
         index_url=values.get("index-url") or values.get("pypi-url"),
         extra_index_urls=tuple(values.get("extra-index-url", "").split()),
