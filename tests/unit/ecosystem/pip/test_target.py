@@ -111,7 +111,7 @@ def test_conda() -> None:
 
 def test_a_file_instead_of_a_link_and_the_c_librarys_own_words() -> None:
     files: dict[str, str | bytes] = {
-        "usr/bin/python3": b"\03.9.25\0...",
+        "usr/bin/python3": b"\x003.9.25\0...",
         "usr/lib64/python3.9/os.py": b"",
         "usr/lib64/libc.so.6": b"GNU C Library (GNU libc) stable release version 2.34.\n",
         "lib64": "->usr/lib64",
