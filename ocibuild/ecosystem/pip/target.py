@@ -106,13 +106,13 @@ class PythonTarget:
         machine = self.platform.machine
         if self.libc.kind == "musl":
             tags = [f"musllinux_{self.libc.major}_{minor}_{machine}" for minor in range(self.libc.minor, -1, -1)]
-            return [*tags, f"linux_{machine}"]
-        tags = []
+            return [f"linux_{machine}", *tags]
+        tags = [f"linux_{machine}"]
         for minor in range(self.libc.minor, _OLDEST_GLIBC_MINOR.get(machine, 17) - 1, -1):
             tags.append(f"manylinux_{self.libc.major}_{minor}_{machine}")
             if minor in _LEGACY_TAGS:
                 tags.append(f"{_LEGACY_TAGS[minor]}_{machine}")
-        return [*tags, f"linux_{machine}"]
+        return tags
 
 
 def debian_python(versions: Mapping[str, str], *, platform: Platform) -> PythonTarget | None:

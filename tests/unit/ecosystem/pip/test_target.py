@@ -2,6 +2,7 @@ import pytest
 from packaging.markers import Marker
 
 from ocibuild.core.errors import MachineError
+from ocibuild.core.paths import ancestors
 from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.pip.target import Libc, PythonTarget, debian_python, find_python
 from ocibuild.image.view import View, ViewEntry
@@ -31,7 +32,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 def view(files: dict[str, str | bytes]) -> View:
     """Text starting with -> is a link; the rest are executable files with their content kept."""
-    entries = {}
+    entries = {folder: ViewEntry("directory", 0o755) for path in files for folder in ancestors(path)}
     for path, content in files.items():
         if isinstance(content, str) and content.startswith("->"):
             entries[path] = ViewEntry("symlink", 0o777, link=content[2:])
@@ -134,7 +135,7 @@ def test_alpine() -> None:
     assert target.libc == Libc("musl", 1, 2)
     assert target.uv_platform == "aarch64-unknown-linux-musl"
     platforms = [tag.platform for tag in target.tags() if tag.interpreter == "cp312" and tag.abi == "cp312"]
-    assert platforms == ["musllinux_1_2_aarch64", "musllinux_1_1_aarch64", "musllinux_1_0_aarch64", "linux_aarch64"]
+    assert platforms == ["linux_aarch64", "musllinux_1_2_aarch64", "musllinux_1_1_aarch64", "musllinux_1_0_aarch64"]
 
 
 def test_none() -> None:
@@ -195,10 +196,10 @@ def test_what_uv_has_no_name_for(libc: Libc, platform: Platform) -> None:
 
 def test_platform_tags() -> None:
     tags = [tag.platform for tag in target(Libc("glibc", 2, 18)).tags() if tag.abi == "cp311"]
-    assert tags[:3] == ["manylinux_2_18_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"]
-    assert tags[-3:] == ["manylinux_2_5_x86_64", "manylinux1_x86_64", "linux_x86_64"]
+    assert tags[:4] == ["linux_x86_64", "manylinux_2_18_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"]
+    assert tags[-2:] == ["manylinux_2_5_x86_64", "manylinux1_x86_64"]
     tags = [tag.platform for tag in target(Libc("glibc", 2, 18), ARM64).tags() if tag.abi == "cp311"]
-    assert tags == ["manylinux_2_18_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64", "linux_aarch64"]
+    assert tags == ["linux_aarch64", "manylinux_2_18_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64"]
 
 
 def test_markers() -> None:
