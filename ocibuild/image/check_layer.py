@@ -77,8 +77,13 @@ class LayerRules:
             self._find(Severity.ERROR, "is a hard link to what the layer does not hold before it", entry.path)
         elif target.kind == "directory":
             self._find(Severity.ERROR, "is a hard link to a folder", entry.path)
+        elif (target.mode, target.uid, target.gid) != (entry.mode, entry.uid, entry.gid):
+            # docker and podman give the file what the link's header says, umoci what the file's own says
+            self._find(Severity.WARNING, "is a hard link with another mode or owner than its file", entry.path)
 
     def _check_whiteouts(self) -> None:
+        for path in _late_opaques(self._entries):
+            self._find(Severity.WARNING, "comes after entries of its folder, which podman drops then", path)
         for path, folder, name in _whiteouts(self._entries):
             if name == _OPAQUE:
                 continue
@@ -121,3 +126,15 @@ def _whiteouts(entries: Iterable[str]) -> Iterator[tuple[str, str, str]]:
         folder, _, name = path.rpartition("/")
         if name.startswith(WHITEOUT_PREFIX):
             yield path, folder, name
+
+
+def _late_opaques(entries: Iterable[str]) -> Iterator[str]:
+    """Opaque whiteouts behind an entry of the folder that they empty; by layer.md their place does not matter."""
+    folders: set[str] = set()
+    for path in entries:
+        folder, _, name = path.rpartition("/")
+        if name == _OPAQUE and folder in folders:
+            yield path
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = parent(folder)

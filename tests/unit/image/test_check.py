@@ -173,6 +173,11 @@ def foreign_tar(name: str, **fields: Any) -> bytes:
         ),
         ([Entry("h", EntryKind.HARDLINK, 0o644, link="h")], "/h is a hard link to what the layer does not hold"),
         ([Entry.directory("d"), Entry("h", EntryKind.HARDLINK, 0o644, link="d")], "/h is a hard link to a folder"),
+        (
+            [Entry.file("f", b""), Entry("h", EntryKind.HARDLINK, 0o600, link="f")],
+            "another mode or owner than its file",
+        ),
+        ([Entry.file("gone/a/b", b""), Entry.file("gone/.wh..wh..opq", b"")], "comes after entries of its folder"),
         ([Entry.whiteout("nothing")], "is a whiteout of what no layer below holds"),
         ([Entry.file("gone", b""), Entry.whiteout("gone")], "is a whiteout of what the same layer holds"),
         ([Entry.file(".wh.gone", b"x")], "is a whiteout, but not an empty file"),
