@@ -1,0 +1,77 @@
+"""Sending and copying many blobs at once; the caller writes manifests afterwards, children first, the tag last."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
+from pathlib import Path
+
+from ocibuild.core.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor
+from ocibuild.core.digest import Digest
+from ocibuild.core.reference import Reference
+from ocibuild.image.manifest import is_foreign
+from ocibuild.image.source import ImageSource, members
+from ocibuild.registry.content import BlobContent
+from ocibuild.registry.repository import PushOutcome, Repository
+
+__all__ = ["copy_image", "upload_blobs"]
+
+_AT_ONCE = 4  # more made ECR reset connections
+
+
+def upload_blobs(
+    repository: Repository,
+    blobs: Iterable[BlobContent],
+    *,
+    mount_from: Callable[[Digest], Sequence[str]] = lambda _: (),
+    most_at_once: int = _AT_ONCE,
+) -> Iterator[tuple[Descriptor, PushOutcome]]:
+    """See to it that these blobs are in the repository, several at a time; yields each as it is done, in any order.
+
+    A digest that occurs twice is sent once. ``mount_from`` names repositories of the same registry that may have a
+    blob. The first error is raised when the uploads that are under way have ended; the others are not begun.
+    """
+    unique = {blob.descriptor.digest: blob for blob in blobs}
+    with ThreadPoolExecutor(most_at_once, thread_name_prefix="push") as pool:
+        pending: dict[Future[PushOutcome], Descriptor] = {
+            pool.submit(repository.put_blob, blob, mount_from=mount_from(digest)): blob.descriptor
+            for digest, blob in unique.items()
+        }
+        try:
+            while pending:
+                done, _ = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield pending.pop(future), future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def copy_image(
+    source: ImageSource,
+    target: Repository,
+    reference: Reference,
+    *,
+    fetch_blob: Callable[[Descriptor], Path],
+    mount_from: Sequence[str] = (),
+) -> Descriptor:
+    """Copy an image or index byte for byte to the tag or digest of ``reference`` in ``target``; its descriptor.
+
+    Layers that the target lacks are mounted where they can be, else sent from the file that ``fetch_blob`` gives.
+    What is needed is written first and the reference last, so that it never names an incomplete image.
+    """
+    root = source.root()
+    blobs, manifests = [], []
+    for member in members(source, root):
+        document = member.document
+        if document is None:
+            if not is_foreign(member.descriptor):  # such layers stay on their vendor's server
+                blobs.append(BlobContent(member.descriptor, partial(fetch_blob, member.descriptor)))
+        elif document.descriptor.media_type in MANIFEST_TYPES | INDEX_TYPES:
+            manifests.append(document)
+        else:
+            blobs.append(BlobContent(document.descriptor, document.content))
+    for _ in upload_blobs(target, blobs, mount_from=lambda _: mount_from):
+        pass
+    for manifest in manifests[:-1]:
+        target.put_manifest(manifest, manifest.descriptor.digest)
+    target.put_manifest(root, reference.tag or root.descriptor.digest)
+    return root.descriptor
