@@ -14,6 +14,7 @@ from ocibuild.core.errors import ImageError, UsageError
 from ocibuild.image.document import Document, canonical_json, parse_object
 from ocibuild.image.output import PARTIAL_MARK, output_error, replaced_file
 from ocibuild.image.source import ImageSource, members, read_document, verified_chunks
+from ocibuild.image.translation import OciTypedSource
 
 __all__ = [
     "DEFAULT_TAG",
@@ -135,12 +136,14 @@ def write_layout(source: ImageSource, target: LayoutTarget) -> Descriptor:
 
     The folder is made where it is missing; other images in it stay. Blobs that the source keeps as files are
     hard-linked where the file system can. Each blob appears whole or not at all, and index.json is replaced last:
-    whenever this is interrupted, the tag names what it named before. Returns the descriptor of the manifest or index.
+    whenever this is interrupted, the tag names what it named before. Returns the descriptor of the manifest or index,
+    which is the source's own but for Docker's types (:mod:`ocibuild.image.translation`).
     An ImageError for blobs that are not what the image says, a MachineError where the folder cannot be written, a
     UsageError where it is something else.
     """
     folder = target.path
     _refuse_other_folder(folder)
+    source = OciTypedSource(source)
     root = source.root()
     try:
         for member in members(source, root):

@@ -20,6 +20,7 @@ from ocibuild.image.layout import (
 )
 from ocibuild.image.output import replaced_file
 from ocibuild.image.source import ImageSource, Member, members, read_document, verified_chunks
+from ocibuild.image.translation import OciTypedSource
 from ocibuild.layer.entry import Entry, EntryKind
 from ocibuild.layer.tar import END_OF_ARCHIVE, write_entries
 
@@ -61,6 +62,7 @@ def write_oci_archive(source: ImageSource, target: LayoutTarget) -> Descriptor:
     The same image gives the same bytes. Returns the descriptor of the manifest or index. Errors as
     :func:`~ocibuild.image.layout.write_layout`; the file appears whole or not at all.
     """
+    source = OciTypedSource(source)
     root = source.root()
     with replaced_file(target.path) as file:
         file.writelines(write_entries(_entries(source, root, target.tag or DEFAULT_TAG)))

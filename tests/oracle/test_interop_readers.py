@@ -14,9 +14,11 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ocibuild.core.descriptor import DOCKER_CONFIG, DOCKER_LAYER_GZIP, DOCKER_MANIFEST
 from ocibuild.core.reference import Reference
 from ocibuild.image.check import check_image
 from ocibuild.image.docker_archive import DockerArchiveSource, write_docker_archive
@@ -27,7 +29,7 @@ from ocibuild.image.rootfs import write_rootfs
 from ocibuild.image.source import ImageSource
 from ocibuild.layer.compression import Compression
 from ocibuild.layer.entry import Entry
-from tests.support.made_images import MadeImage, raw_tar
+from tests.support.made_images import MadeImage, raw_tar, replace_manifest
 from tests.support.random_trees import random_layers
 
 pytestmark = [
@@ -126,6 +128,25 @@ def test_podman_mounts_the_same_tree(tmp_path: Path, podman: Podman, seed: int, 
     image = podman.pull(f"oci:{tmp_path}/layout:tag")
     assert image == read_image(source).config_document.descriptor.digest.hex
     assert tree(podman.mount(image)) == unpacked(source, tmp_path / "ours")
+
+
+def test_an_image_with_dockers_types_is_read_out_of_a_layout(tmp_path: Path, podman: Podman, policy: Path) -> None:
+    """Pulled images are often of Docker's types, which none of the three finds in a layout: they are translated."""
+    source = made(25, Compression.GZIP).source()
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["mediaType"] = DOCKER_MANIFEST
+        manifest["config"]["mediaType"] = DOCKER_CONFIG
+        for layer in manifest["layers"]:
+            layer["mediaType"] = DOCKER_LAYER_GZIP
+
+    replace_manifest(source, change)
+    write_layout(source, LayoutTarget(tmp_path / "layout", "tag"))
+    expected = unpacked(source, tmp_path / "ours")
+    assert tree(podman.mount(podman.pull(f"oci:{tmp_path}/layout:tag"))) == expected
+    run("umoci", "unpack", "--image", f"{tmp_path}/layout:tag", tmp_path / "bundle")
+    assert tree(tmp_path / "bundle/rootfs") == expected
+    run("skopeo", "--policy", policy, "copy", "-q", f"oci:{tmp_path}/layout:tag", f"dir:{tmp_path}/dir")
 
 
 def test_podman_loads_archives_of_both_forms(tmp_path: Path, podman: Podman) -> None:
