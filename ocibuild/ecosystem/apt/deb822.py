@@ -4,7 +4,7 @@ Text is decoded as UTF-8 with ``surrogateescape``, so that what is not UTF-8 com
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 __all__ = ["Paragraph", "decode", "encode", "read_paragraphs", "split_paragraphs"]
@@ -80,6 +80,13 @@ class Paragraph(Mapping[str, str]):
         Values stand there exactly as they were read, trailing blanks included (dpkg keeps them in its status file).
         """
         return "".join(f"{self._names[key]}:{raw}\n" for key, raw in self._raw.items())
+
+    def ordered(self, names: Iterable[str]) -> "Paragraph":
+        """This paragraph with its fields in this order, which must name each of them once."""
+        ordered = Paragraph()
+        for name in names:
+            ordered._put(name, self._raw[name.lower()])
+        return ordered
 
     def with_fields(self, changes: Mapping[str, str | None]) -> "Paragraph":
         """This paragraph with other values for some fields: None takes one away, a new one comes last."""
