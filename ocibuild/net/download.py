@@ -30,7 +30,7 @@ class DownloadRequest:
     digest: Digest
     size_bytes: int | None
     subject: str
-    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
 
 class Downloader:

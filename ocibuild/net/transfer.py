@@ -57,6 +57,9 @@ class Transfer:
         self._events(TaskStarted(self._task, "downloading", self._subject, self._size_bytes))
         outcome = "failed"
         try:
+            if self._partial.digest == self._digest:  # an earlier process ended before the move into the store
+                outcome = ""
+                return
             last: NetworkError = NetworkError(f"{self._attempted}: there is no URL to download it from")
             for opener in openers:
                 try:
@@ -72,8 +75,6 @@ class Transfer:
 
     def _from(self, opener: Opener) -> None:
         """Bring the file from one server; bytes of an earlier attempt that turn out wrong are fetched again once."""
-        if self._partial.digest == self._digest:
-            return  # an earlier process ended between the last byte and the move into the store
         began_bytes = self._partial.size_bytes
         self._fill(opener)
         if self._partial.digest != self._digest and began_bytes:
