@@ -4,8 +4,9 @@
 
 The folders are unpacked source packages (``apt-get source fontconfig freetype``) of the newest release that the data
 should cover; data/README.md names the ones that were used. What is taken are facts: which characters a language needs
-(fc-lang/*.orth), in which order fontconfig numbers the languages (fc-lang/Makefile.am), and which language a number in
-a font's ``name`` table means (src/fcfreetype.c, whose constants FreeType's ttnameid.h defines).
+(fc-lang/*.orth), in which order fontconfig numbers the languages (fc-lang/Makefile.am), which language a number in
+a font's ``name`` table means (src/fcfreetype.c, whose constants FreeType's ttnameid.h defines), and which character a glyph's name stands
+for (the Adobe Glyph List in FreeType's src/tools/glnames.py).
 """
 
 import re
@@ -76,9 +77,18 @@ def name_languages(fontconfig: Path, freetype: Path) -> str:
     return "".join(f"{platform} {number:x} {language}\n" for (platform, number), language in sorted(found.items()))
 
 
+def glyph_names(freetype: Path) -> str:
+    """One line a name of the Adobe Glyph List that stands for one character: the name and the character."""
+    source = (freetype / "src/tools/glnames.py").read_text()
+    listed = source.partition('adobe_glyph_list = """\\\n')[2].partition('"""')[0]
+    pairs = (line.split(";") for line in listed.splitlines() if line)
+    return "".join(f"{name} {number.lower().lstrip('0')}\n" for name, number in pairs if " " not in number)
+
+
 def main() -> None:
     fontconfig, freetype = Path(sys.argv[1]), Path(sys.argv[2])
     (DATA / "orthographies.txt").write_text(orthographies(fontconfig))
+    (DATA / "glyph_names.txt").write_text(glyph_names(freetype))
     (DATA / "name_languages.txt").write_text(name_languages(fontconfig, freetype))
 
 

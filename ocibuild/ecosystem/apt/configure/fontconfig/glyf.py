@@ -1,11 +1,12 @@
 """Whether a TrueType outline has a contour (OpenType, "glyf" and "loca")."""
 
 import struct
+from itertools import pairwise
 from typing import Final
 
 from ocibuild.ecosystem.apt.configure.fontconfig.sfnt import SfntFace
 
-__all__ = ["draws_more_than_notdef", "has_contours"]
+__all__ = ["draws_nothing_but_notdef", "has_contours"]
 
 _MOST_COMPONENTS: Final = 64  # of a composite glyph, nested ones included; more is refused
 _ARE_WORDS, _HAS_SCALE, _MORE_COMPONENTS, _HAS_XY_SCALE, _HAS_MATRIX = 0x1, 0x8, 0x20, 0x40, 0x80
@@ -17,10 +18,12 @@ def has_contours(face: SfntFace, glyph: int) -> bool:
     return _has_contours(face, _locations(face), glyph, budget=[_MOST_COMPONENTS])
 
 
-def draws_more_than_notdef(face: SfntFace) -> bool:
-    """Whether a glyph behind the first has an outline: FreeType drops the outlines of a bitmap font without one."""
-    locations = _locations(face)
-    return locations[1:2] != locations[-1:]
+def draws_nothing_but_notdef(face: SfntFace) -> bool:
+    """Whether the first glyph alone has an outline: FreeType does not count it in a font that has bitmaps too."""
+    drawn = [glyph for glyph, (start, end) in enumerate(pairwise(_locations(face))) if start != end]
+    if len(drawn) == 1 and drawn[0]:
+        raise face.unmodelled("an outline of a single glyph, which may be called .notdef")
+    return drawn == [0]
 
 
 def _locations(face: SfntFace) -> tuple[int, ...]:

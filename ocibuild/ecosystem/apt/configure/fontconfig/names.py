@@ -14,22 +14,22 @@ __all__ = ["MAC", "WINDOWS", "NameRecord", "folded", "name_records"]
 UNICODE, MAC, ISO, WINDOWS = 0, 1, 2, 3
 """Platforms (OpenType, "name")."""
 
-_UNREADABLE: Final = ""
-"""An encoding that the C library's iconv does not know by fontconfig's name for it: such a name is left out."""
+_UTF16, _MAC_ROMAN, _LATIN1, _LEGACY = "utf-16", "mac-roman", "latin-1", "legacy"
+"""Encodings. The legacy ones Debian's fontconfig cannot convert, since it is built without iconv."""
 _ENCODINGS: Final = {
-    (MAC, 0): "mac_roman",
-    (MAC, 1): "shift_jis",
-    (WINDOWS, 0): "utf-16",
-    (WINDOWS, 1): "utf-16",
-    (WINDOWS, 2): _UNREADABLE,
-    (WINDOWS, 3): "gb2312",
-    (WINDOWS, 4): "big5",
-    (WINDOWS, 5): _UNREADABLE,
-    (WINDOWS, 6): "johab",
-    (WINDOWS, 10): "utf-16",
-    (ISO, 0): "latin-1",
-    (ISO, 1): "utf-16",
-    (ISO, 2): "latin-1",
+    (MAC, 0): _MAC_ROMAN,
+    (MAC, 1): _LEGACY,
+    (WINDOWS, 0): _UTF16,
+    (WINDOWS, 1): _UTF16,
+    (WINDOWS, 2): _LEGACY,
+    (WINDOWS, 3): _LEGACY,
+    (WINDOWS, 4): _LEGACY,
+    (WINDOWS, 5): _LEGACY,
+    (WINDOWS, 6): _LEGACY,
+    (WINDOWS, 10): _UTF16,
+    (ISO, 0): _LATIN1,
+    (ISO, 1): _UTF16,
+    (ISO, 2): _LATIN1,
 }
 _MAC_ENGLISH, _MAC_JAPANESE, _WINDOWS_ENGLISH, _WINDOWS_JAPANESE = 0, 11, 0x409, 0x411
 _FIRST_WINDOWS_LANGUAGE: Final = 0x100  # what is used with the Mac platform by mistake
@@ -59,41 +59,32 @@ class NameRecord:
             language = _MAC_JAPANESE
         return name_languages().get((self.platform, language))
 
-    def text(self, face: SfntFace, release: Release) -> bytes | None:
+    def text(self, release: Release) -> bytes | None:
         """The name in UTF-8; None where fontconfig cannot read it, or it is blank."""
-        encoding = "utf-16" if self.platform == UNICODE else _ENCODINGS.get((self.platform, self.encoding))
-        if encoding == "mac_roman":
-            encoding = self._mac_encoding(release)
-        if encoding is None or encoding == _UNREADABLE:
+        encoding = self._encoding(release)
+        if encoding == _LEGACY:
+            encoding = _UTF16 if release.retries_as_utf16 else None
+        if encoding is None:
             return None
-        if encoding == "utf-16":
+        if encoding == _UTF16:
             decoded = _utf16(self.content)
-        elif encoding in ("latin-1", "mac_roman"):
-            decoded = self.content.decode(encoding).encode()
         else:
-            decoded = self._legacy(face, encoding)
-        if decoded is None or not decoded.partition(b"\0")[0].replace(b" ", b""):
-            return None
-        return decoded.partition(b"\0")[0]
+            decoded = self.content.decode("mac_roman" if encoding == _MAC_ROMAN else "latin-1").encode()
+        text = (decoded or b"").partition(b"\0")[0]
+        return text if text.replace(b" ", b"") else None
 
-    def _mac_encoding(self, release: Release) -> str | None:
-        """The encoding of a name that claims to be Mac Roman, and often is not."""
+    def _encoding(self, release: Release) -> str | None:
+        """The encoding of the record; a name that claims to be Mac Roman often is not."""
+        encoding = _UTF16 if self.platform == UNICODE else _ENCODINGS.get((self.platform, self.encoding))
+        if encoding != _MAC_ROMAN:
+            return encoding
         if self.language == _MAC_ENGLISH and _looks_like_shift_jis(self.content):
-            return "shift_jis"
+            return _LEGACY
         if release.retries_as_utf16 and self.language == _MAC_JAPANESE:
-            return "shift_jis"
+            return _LEGACY
         if self.language < _FIRST_WINDOWS_LANGUAGE:
-            return "mac_roman"
-        return {_WINDOWS_ENGLISH: "latin-1", _WINDOWS_JAPANESE: _UNREADABLE}.get(self.language)
-
-    def _legacy(self, face: SfntFace, encoding: str) -> bytes:
-        """A name that fontconfig gives to iconv. Only what every table of an encoding agrees on is read."""
-        if encoding == "shift_jis" and not set(self.content) & {0x5C, 0x7E, 0x80, 0xA0, 0xFD, 0xFE, 0xFF}:
-            try:
-                return self.content.decode(encoding).encode()
-            except UnicodeDecodeError:
-                pass
-        raise face.unmodelled(f"a name in the encoding {encoding}")
+            return _MAC_ROMAN
+        return {_WINDOWS_ENGLISH: _LATIN1, _WINDOWS_JAPANESE: _LEGACY}.get(self.language)
 
 
 def _looks_like_shift_jis(content: bytes) -> bool:

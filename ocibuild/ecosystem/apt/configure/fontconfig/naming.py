@@ -1,8 +1,11 @@
 """The family, style, full name, PostScript name and foundry of a face, from its names."""
 
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ocibuild.ecosystem.apt.configure.fontconfig.describe import add_full_name, english_name
 from ocibuild.ecosystem.apt.configure.fontconfig.names import (
     ISO,
     MAC,
@@ -62,8 +65,9 @@ def add_names(face: SfntFace, pattern: PatternBuilder, *, path: str, release: Re
 
     ``path`` gives the family of a face without one, ``notice`` (of PostScript outlines) a foundry.
     """
+    table = name_records(face)
     records = sorted(
-        enumerate(name_records(face)),
+        enumerate(table),
         key=lambda item: (item[1].encoding, not item[1].is_english(), item[1].language, item[0]),
     )
     by_kind: dict[tuple[int, int], list[NameRecord]] = {}
@@ -73,15 +77,15 @@ def add_names(face: SfntFace, pattern: PatternBuilder, *, path: str, release: Re
         for kind in _KINDS:
             for number in kind.numbers:
                 for record in by_kind.get((platform, number), ()):
-                    _add_name(face, pattern, kind, record, release)
+                    _add_name(pattern, kind, record, release)
     foundry = _foundry(face, by_kind, release) or foundry_of_notice(notice) or b"unknown"
     _add_defaults(face, pattern, path, frozenset(number for _, number in by_kind))
-    pattern.add(Property.POSTSCRIPT_NAME, _postscript_name(face, by_kind) or _postscript_name_of_family(pattern))
+    pattern.add(Property.POSTSCRIPT_NAME, _postscript_name(table, release) or _postscript_name_of_family(pattern))
     return foundry
 
 
-def _add_name(face: SfntFace, pattern: PatternBuilder, kind: _Kind, record: NameRecord, release: Release) -> None:
-    text = record.text(face, release)
+def _add_name(pattern: PatternBuilder, kind: _Kind, record: NameRecord, release: Release) -> None:
+    text = record.text(release)
     if text is None:
         return
     text = text.strip(b" ")
@@ -105,7 +109,7 @@ def _foundry(face: SfntFace, by_kind: dict[tuple[int, int], list[NameRecord]], r
     for platform in _PLATFORMS:
         for number in (_TRADEMARK, _MANUFACTURER):
             for record in by_kind.get((platform, number), ()):
-                foundry = foundry_of_notice(record.text(face, release))
+                foundry = foundry_of_notice(record.text(release))
                 if foundry is not None:
                     return foundry
     return None
@@ -127,39 +131,28 @@ def _add_defaults(face: SfntFace, pattern: PatternBuilder, path: str, kinds: fro
         pattern.add(Property.STYLE, b"Regular")
         pattern.add(Property.STYLE_LANGUAGE, b"en")
     if not pattern.strings(Property.FULL_NAME):
-        family = _english(pattern, Property.FAMILY, Property.FAMILY_LANGUAGE)
-        style = _english(pattern, Property.STYLE, Property.STYLE_LANGUAGE)
-        if family != family.rstrip() or style != style.lstrip():
-            raise face.unmodelled("names with blanks around them, and no full name")
-        pattern.add(Property.FULL_NAME, family + b" " + style)
-        pattern.add(Property.FULL_NAME_LANGUAGE, b"en")
+        add_full_name(pattern, where=face.where)
 
 
-def _english(pattern: PatternBuilder, name: Property, language: Property) -> bytes:
-    """The name in English, else the first."""
-    names, languages = pattern.strings(name), pattern.strings(language)
-    return names[languages.index(b"en")] if b"en" in languages else names[0]
-
-
-def _postscript_name(face: SfntFace, by_kind: dict[tuple[int, int], list[NameRecord]]) -> bytes | None:
+def _postscript_name(records: Sequence[NameRecord], release: Release) -> bytes | None:
     """The PostScript name that FreeType gives: Windows' before Mac's, English (United States) before others."""
-    windows = [record for record in by_kind.get((WINDOWS, _POSTSCRIPT), ()) if record.encoding in (0, 1)]
-    mac = [record for record in by_kind.get((MAC, _POSTSCRIPT), ()) if record.encoding == 0]
-    for records, encoding in ((windows, "utf-16-be"), (mac, "latin-1")):
-        if not records:
-            continue
-        if len(records) > 1 and len({record.content for record in records}) > 1:
-            raise face.unmodelled("several PostScript names")
-        content = records[0].content
-        text = content.decode(encoding, "replace").encode("utf-8")
-        if not set(text) <= _POSTSCRIPT_CHARACTERS:
-            # FreeType 2.12 gives up such a name, 2.13 leaves the characters out.
-            raise face.unmodelled(f"the PostScript name {text!r}")
-        return text
+    for platform, encodings, english in ((WINDOWS, (0, 1), 0x409), (MAC, (0,), 0)):
+        named = [
+            record
+            for record in records
+            if (record.platform, record.name) == (platform, _POSTSCRIPT) and record.encoding in encodings
+        ]
+        chosen = [record for record in named if record.language == english][-1:] or named[:1]
+        for record in chosen:
+            content = record.content[: len(record.content) & ~1] if platform == WINDOWS else record.content
+            units = struct.unpack(f">{len(content) // 2}H", content) if platform == WINDOWS else tuple(content)
+            allowed = bytes(unit for unit in units if unit in _POSTSCRIPT_CHARACTERS)
+            if len(allowed) == len(units) or (release.repairs_postscript_names and allowed):
+                return allowed
     return None
 
 
 def _postscript_name_of_family(pattern: PatternBuilder) -> bytes:
     """The English family with a dash in place of what PostScript does not allow in a name."""
-    family = _english(pattern, Property.FAMILY, Property.FAMILY_LANGUAGE)[:255]
+    family = english_name(pattern, Property.FAMILY, Property.FAMILY_LANGUAGE)[:255]
     return bytes(ord("-") if byte in _NOT_IN_POSTSCRIPT else byte for byte in family)

@@ -4,28 +4,15 @@ from typing import Final
 
 from ocibuild.ecosystem.apt.configure.fontconfig.bitmap import strike_heights
 from ocibuild.ecosystem.apt.configure.fontconfig.cff import compact_font
-from ocibuild.ecosystem.apt.configure.fontconfig.coverage import Coverage, face_coverage
-from ocibuild.ecosystem.apt.configure.fontconfig.glyf import draws_more_than_notdef
-from ocibuild.ecosystem.apt.configure.fontconfig.languages import LanguageSet, covered_languages
+from ocibuild.ecosystem.apt.configure.fontconfig.coverage import face_coverage
+from ocibuild.ecosystem.apt.configure.fontconfig.describe import add_coverage, add_style
+from ocibuild.ecosystem.apt.configure.fontconfig.glyf import draws_nothing_but_notdef
 from ocibuild.ecosystem.apt.configure.fontconfig.layout import capability
 from ocibuild.ecosystem.apt.configure.fontconfig.naming import add_names
 from ocibuild.ecosystem.apt.configure.fontconfig.pattern import Pattern, PatternBuilder, Property, Range
 from ocibuild.ecosystem.apt.configure.fontconfig.release import Release
 from ocibuild.ecosystem.apt.configure.fontconfig.sfnt import SfntFace, WindowsMetrics
-from ocibuild.ecosystem.apt.configure.fontconfig.spacing import PROPORTIONAL
-from ocibuild.ecosystem.apt.configure.fontconfig.style import (
-    BOLD,
-    ITALIC,
-    MEDIUM,
-    NORMAL_WIDTH,
-    ROMAN,
-    WIDTH_CLASSES,
-    is_decorative,
-    slant_of_style,
-    weight_of_class,
-    weight_of_style,
-    width_of_style,
-)
+from ocibuild.ecosystem.apt.configure.fontconfig.style import WIDTH_CLASSES, weight_of_class
 
 __all__ = ["query_face"]
 
@@ -36,8 +23,8 @@ _TWIPS_PER_POINT: Final = 20
 _FIRST_WITH_OPTICAL_SIZES: Final = 5  # version of OS/2
 
 
-def query_face(face: SfntFace, *, path: str, release: Release) -> Pattern:
-    """The pattern of a face in the file ``path`` (``/usr/share/fonts/...``).
+def query_face(face: SfntFace, *, path: str, release: Release, wrapper: bytes = b"SFNT") -> Pattern:
+    """The pattern of a face in the file ``path`` (``/usr/share/fonts/...``), which is wrapped in ``wrapper``.
 
     An UnmodelledError where the font has a feature whose effect is not modelled.
     """
@@ -63,7 +50,7 @@ def query_face(face: SfntFace, *, path: str, release: Release) -> Pattern:
         pattern.add(Property.SIZE, smallest if smallest == largest else Range(smallest, largest))
     _add_style(face, windows, pattern)
     pattern.add(Property.FOUNDRY, foundry)
-    _add_coverage(face_coverage(face, compact), windows, pattern, release)
+    add_coverage(pattern, face_coverage(face, compact), exclusive=_exclusive_language(windows), release=release)
     if not is_scalable:
         for height in strike_heights(face):
             pattern.add(Property.PIXEL_SIZE, height)
@@ -71,17 +58,17 @@ def query_face(face: SfntFace, *, path: str, release: Release) -> Pattern:
     pattern.add(Property.FONT_FORMAT, b"CFF" if compact else b"TrueType")
     if release.describes_wrapper:
         pattern.add(Property.NAMED_INSTANCE, value=False)
-        pattern.add(Property.WRAPPER, b"SFNT")
+        pattern.add(Property.WRAPPER, wrapper)
     return pattern.build()
 
 
 def _add_flags(face: SfntFace, pattern: PatternBuilder) -> bool:
     """Say whether the face has outlines and colours; returns whether it has outlines."""
     strikes = strike_heights(face)
-    is_scalable = face.has_outlines or not strikes  # FreeType takes a face of empty glyphs only as scalable
+    # A face without any glyph that draws is scalable, unless it has bitmaps; .notdef does not count then.
+    draws = face.has_outlines and not (strikes and face.has(b"glyf") and draws_nothing_but_notdef(face))
+    is_scalable = draws or not strikes
     has_color = face.has(b"CBLC") or face.has(b"COLR") or face.has(b"SVG ")
-    if strikes and is_scalable and not face.has(b"CFF ") and not draws_more_than_notdef(face):
-        raise face.unmodelled("bitmaps, and an outline of no glyph but the missing one")
     pattern.add(Property.OUTLINE, is_scalable)
     pattern.add(Property.COLOR, has_color)
     pattern.add(Property.SCALABLE, is_scalable or has_color)
@@ -90,45 +77,22 @@ def _add_flags(face: SfntFace, pattern: PatternBuilder) -> bool:
 
 
 def _add_style(face: SfntFace, windows: WindowsMetrics | None, pattern: PatternBuilder) -> None:
-    """Weight, width and slant: from OS/2, else from the style's name, else from the header's bits."""
-    styles = pattern.strings(Property.STYLE)
-    weight = weight_of_class(float(windows.weight_class)) if windows else None
-    width = float(WIDTH_CLASSES[windows.width_class]) if windows and windows.width_class in WIDTH_CLASSES else None
-    slant: int | None = None
-    for style in styles:
-        weight = weight_of_style(style) if weight is None else weight
-        width = width_of_style(style) if width is None else width
-        slant = slant_of_style(style) if slant is None else slant
+    """Weight and width from OS/2, and what else tells of style."""
     if windows and face.has_outlines:
         is_bold, is_italic = windows.selection & _BOLD_SELECTION, windows.selection & _ITALIC_SELECTION
     else:
         is_bold, is_italic = face.mac_style & _BOLD_MAC_STYLE, face.mac_style & _ITALIC_MAC_STYLE
-    if weight is None:
-        weight = BOLD if is_bold else MEDIUM
-    if slant is None:
-        slant = ITALIC if is_italic else ROMAN
-    pattern.add(Property.SLANT, slant)
-    pattern.add(Property.WEIGHT, float(weight))
-    pattern.add(Property.WIDTH, float(NORMAL_WIDTH if width is None else width))
-    pattern.add(Property.DECORATIVE, any(is_decorative(style) for style in styles))
-
-
-def _add_coverage(
-    coverage: Coverage, windows: WindowsMetrics | None, pattern: PatternBuilder, release: Release
-) -> None:
-    pattern.add(Property.SYMBOL, coverage.is_symbol)
-    pattern.add(Property.CHARACTER_SET, coverage.characters)
-    pattern.add(Property.LANGUAGES, _languages(coverage, windows, release))
-    if coverage.spacing != PROPORTIONAL:
-        pattern.add(Property.SPACING, coverage.spacing)
-
-
-def _languages(coverage: Coverage, windows: WindowsMetrics | None, release: Release) -> LanguageSet:
-    """The languages of a face: none for symbols; and only one of those with Han characters if OS/2 names just one."""
-    if coverage.is_symbol:
-        return LanguageSet(0, release.languages)
-    pages = windows.code_pages if windows and windows.version >= 1 else 0
-    exclusive = [language for bit, language in _EXCLUSIVE_CODE_PAGES.items() if pages & 1 << bit]
-    return covered_languages(
-        coverage.characters, exclusive=exclusive[0] if len(exclusive) == 1 else None, count=release.languages
+    add_style(
+        pattern,
+        weight=weight_of_class(float(windows.weight_class)) if windows else None,
+        width=WIDTH_CLASSES.get(windows.width_class) if windows else None,
+        is_bold=bool(is_bold),
+        is_italic=bool(is_italic),
     )
+
+
+def _exclusive_language(windows: WindowsMetrics | None) -> str | None:
+    """The language with Han characters that OS/2 names, if it names just one."""
+    pages = windows.code_pages if windows and windows.version >= 1 else 0
+    named = [language for bit, language in _EXCLUSIVE_CODE_PAGES.items() if pages & 1 << bit]
+    return named[0] if len(named) == 1 else None

@@ -1,7 +1,7 @@
 """Which fontconfig and FreeType the image holds, and what of them shows in a cache."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ocibuild.ecosystem.apt.configure.fontconfig.unmodelled import UnmodelledError
@@ -12,8 +12,8 @@ __all__ = ["Release", "installed_release"]
 _STATUS: Final = "var/lib/dpkg/status"
 _LIBRARY: Final = "libfontconfig1"
 _FREETYPE: Final = "libfreetype6"
-_KNOWN_FREETYPES: Final = frozenset({"2.12.1", "2.13.3"})
-"""The releases that this package's reading of fonts was compared with."""
+_FREETYPES: Final = {"2.12.1": False, "2.13.3": True}
+"""The releases of FreeType that this package was compared with -> ``repairs_postscript_names``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,8 @@ class Release:
     """A release of fontconfig: its version, the cache format's version, and how many languages it knows.
 
     ``describes_wrapper``: patterns say whether they are a named instance and what the font is wrapped in.
-    ``retries_as_utf16``: a name that is not in its own encoding is read as UTF-16 (and Mac Japanese as Shift JIS).
+    ``retries_as_utf16``: a name in an encoding that it cannot convert is read as UTF-16.
+    ``repairs_postscript_names``: FreeType leaves out what is not allowed in a PostScript name, not the whole name.
     """
 
     version: str
@@ -29,6 +30,7 @@ class Release:
     languages: int
     describes_wrapper: bool
     retries_as_utf16: bool
+    repairs_postscript_names: bool = False
 
 
 _RELEASES: Final = {
@@ -61,6 +63,6 @@ def installed_release(overlay: Overlay) -> Release:
     if version not in _RELEASES:
         raise UnmodelledError(f"fontconfig {version} is not modelled (only {', '.join(_RELEASES)})")
     freetype = _upstream_version(status, _FREETYPE)
-    if freetype not in _KNOWN_FREETYPES:
+    if freetype not in _FREETYPES:
         raise UnmodelledError(f"FreeType {freetype or 'of an unknown version'} is not modelled")
-    return _RELEASES[version]
+    return replace(_RELEASES[version], repairs_postscript_names=_FREETYPES[freetype])

@@ -163,13 +163,14 @@ def _face(data: bytes, index: int, offset: int, where: str) -> SfntFace:
 
 def _check(face: SfntFace) -> None:
     """Refuse what FreeType would open differently from what is modelled."""
-    for tag in (b"sbix", b"bhed", b"CFF2"):
+    for tag in (b"sbix", b"bhed", b"CFF2", b"BDF "):
         if face.has(tag):
             raise face.unmodelled(f"a {tag.decode().strip()} table")
     units = struct.unpack_from(">H", face.table(b"head", at_least_bytes=54), 18)[0]
     if not _FEWEST_UNITS <= units <= _MOST_UNITS:
         raise face.unmodelled(f"{units} units per em")
-    if face.has(b"glyf") == (face.version == OPENTYPE) and not face.has(b"CBDT"):
+    is_bitmap_font = face.has(b"CBDT") or face.has(b"EBDT")
+    if face.has(b"glyf") == (face.version == OPENTYPE) and not is_bitmap_font:
         raise face.unmodelled(f"version {face.version!r} with{'' if face.has(b'glyf') else 'out'} TrueType outlines")
     for tag in (b"maxp", b"hhea", b"hmtx", b"cmap"):
         face.table(tag, at_least_bytes=4)

@@ -15,6 +15,7 @@ __all__ = [
     "WIDTH_CLASSES",
     "is_decorative",
     "slant_of_style",
+    "weight_named",
     "weight_of_class",
     "weight_of_style",
     "width_of_style",
@@ -71,6 +72,11 @@ def _first_word(style: bytes, words: dict[str, int]) -> int | None:
         elif word.encode() in text:
             return value
     return None
+
+
+def weight_named(text: bytes) -> int | None:
+    """The weight that a text names, if it says nothing else; blanks and case do not count."""
+    return _WEIGHTS.get(folded(text).decode("utf-8", "replace"))
 
 
 def weight_of_style(style: bytes) -> int | None:
