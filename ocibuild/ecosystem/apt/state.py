@@ -135,7 +135,7 @@ def _interests(text: str) -> Iterator[tuple[str, str]]:
 def _write_extended_states(
     overlay: Overlay, placed: Sequence[PlacedDeb], removed: Sequence[InstalledPackage], native: str
 ) -> None:
-    """apt's marks of what was installed only because something else needs it (apt-mark(8))."""
+    """Apt's marks of what was installed only because something else needs it (apt-mark(8))."""
     stanzas = {
         (fields["Package"], fields.get("Architecture", native)): fields
         for fields in read_paragraphs(overlay.read_text(_EXTENDED, ""))

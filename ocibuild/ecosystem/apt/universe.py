@@ -64,6 +64,7 @@ class Universe:
         self._dependencies: dict[PackageVersion, tuple[Dependency, ...]] = {}
         self._provided_keys: dict[PackageVersion, tuple[str, ...]] = {}
         self._essential: dict[Package, bool] = {}
+        self.indexes = tuple(indexes)
         self.archives = tuple(index.archive for index in indexes)
         for index in indexes:
             self._stanzas.add(index.text, index.archive)
