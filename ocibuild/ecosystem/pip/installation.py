@@ -4,7 +4,6 @@ import posixpath
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from email.parser import Parser
 
 from ocibuild.core.errors import ImageError
 from ocibuild.core.paths import ancestors
@@ -16,6 +15,8 @@ __all__ = ["Installation", "Target"]
 
 _LARGEST_METADATA_BYTES = 64 << 20  # a RECORD of half a million files
 _REGULAR_FILE, _TYPE_BITS = 0o100000, 0o170000
+# A control character (NUL and line feeds among them), a backslash, or an empty, "." or ".." component.
+_UNSAFE_PATH = re.compile(r"[\x00-\x1f\\]|(?:\A|/)\.{0,2}(?:/|\Z)")
 _DATA_KEYS = ("purelib", "platlib", "headers", "scripts", "data")
 
 
@@ -121,7 +122,8 @@ class Installation:
         text = self._text("WHEEL")
         if text is None:
             raise self._error("it has no WHEEL file")
-        version = (Parser().parsestr(text, headersonly=True)["Wheel-Version"] or "").strip()
+        lines = (line.partition(":") for line in text.splitlines())
+        version = next((value.strip() for key, _, value in lines if key.lower() == "wheel-version"), "")
         if not re.fullmatch(r"[0-9]+(\.[0-9]+)*", version):
             raise self._error(f"its Wheel-Version is {version!r}")
         if int(version.partition(".")[0]) > 1:
@@ -139,10 +141,9 @@ class Installation:
     def _place_of(self, member: Member) -> str | None:
         """The path that pip would write the member to, or None where it leaves it out."""
         name = member.name
-        parts = name.split("/")
-        unsafe = "\\" in name or any(ord(char) < ord(" ") for char in name)  # NUL and line feeds among them
-        if unsafe or any(part in ("", ".", "..") for part in parts):
+        if _UNSAFE_PATH.search(name):
             raise self._error(f"the path {name!r} is not safe")
+        parts = name.split("/")
         if not parts[0].endswith(".data"):
             return f"{self._library}/{name}"
         if len(parts) < 3 or parts[1] not in self._schemes:  # noqa: PLR2004 - NAME.data, a key, a path
@@ -159,6 +160,8 @@ class Installation:
         return f"{self._prefix}/lib{place[len(linked) :]}" if place.startswith(f"{linked}/") else place
 
     def _row_path(self, place: str) -> str:
+        if place.startswith(f"{self._library}/"):
+            return place[len(self._library) + 1 :]
         return posixpath.relpath(f"/{place}", f"/{self._library}")
 
     @staticmethod

@@ -29,7 +29,8 @@ class PipRequirement:
 
     ``hashes`` are those that the line allows (``sha256:<hex>``). ``url`` is what a direct reference names, with
     credentials if it has any, and ``local_path`` its path below the repository's folder when it is a local wheel.
-    ``must_build`` says why only running the project's own build could give a wheel, and is empty otherwise.
+    ``must_build`` says why only running the project's own build could give a wheel, and is empty otherwise. ``in_file``
+    tells a line of a requirements file, which hashes are asked of, from a requirement of this program or its options.
     """
 
     text: str
@@ -40,7 +41,13 @@ class PipRequirement:
     local_path: str = ""
     must_build: str = ""
     is_exact: bool = False
+    in_file: bool = False
     marker: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The text without credentials, for messages."""
+        return _without_credentials(self.text)
 
 
 def parse_requirement(
@@ -76,7 +83,7 @@ class _Line:
     hashes: tuple[str, ...]
 
     def error(self, message: str, *, hint: str | None = None) -> RepositoryError:
-        return RepositoryError(message, file=self.origin.file, line=self.origin.line, hint=hint)
+        return RepositoryError(_without_credentials(message), file=self.origin.file, line=self.origin.line, hint=hint)
 
     def to_build(self, reason: str, name: str = "") -> PipRequirement:
         return PipRequirement(self.text, name, self.origin, self.hashes, must_build=reason)
@@ -152,6 +159,10 @@ class _Line:
             is_exact=True,
             marker=marker,
         )
+
+
+def _without_credentials(text: str) -> str:
+    return re.sub(r"(?<=://)[^/@\s]+@", "", text)
 
 
 def _without_extras(path: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ocibuild.core.asks import Origin, PipAsks, RequirementsFile
@@ -138,7 +138,7 @@ class _Reader:
                     hint="write --hash=sha256:<64 hex digits>",
                 )
         requirement = parse_requirement(text, origin, folder=self._folder, hashes=hashes, is_editable=is_editable)
-        (self.constraints if constraint else self.required).append(requirement)
+        (self.constraints if constraint else self.required).append(replace(requirement, in_file=True))
 
     def _include(self, name: str, origin: Origin, *, constraint: bool, including: tuple[str, ...]) -> None:
         if _URL.match(name):

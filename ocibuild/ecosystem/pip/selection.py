@@ -77,9 +77,9 @@ class Selection:
     ) -> tuple[tuple[LockedPackage, ...], Mapping[str, str]]:
         """The packages sorted by name, and the address of each source that they name."""
         document = tomli.loads(text)
-        if self.require_hashes:
-            self._keep_hashed(document)
         requires = _inverted(annotations)
+        if self.require_hashes:
+            self._keep_hashed(document, requires)
         try:
             lock = Pylock.from_dict(document)
             chosen = list(lock.select(environment=self.target.environment(), tags=self.target.tags()))
@@ -93,31 +93,34 @@ class Selection:
 
     # Hashes.
 
-    def _keep_hashed(self, document: dict[str, Any]) -> None:
-        """Drop the files that no hash of the requirements allows; every package must keep one."""
+    def _keep_hashed(self, document: dict[str, Any], requires: Mapping[str, set[str]]) -> None:
+        """Drop the files that no hash of the requirements allows; every package that the files need must keep one."""
+        files = [line for line in (*self.requirements.required, *self.requirements.constraints) if line.in_file]
         for requirement in self.requirements.required:
-            if not requirement.is_exact:
+            if requirement.in_file and not requirement.is_exact:
                 raise _at(requirement, f"{requirement.text} must be pinned with == where hashes are required")
-        lines = (*self.requirements.required, *self.requirements.constraints)
+        needed = _reachable({line.name for line in files}, requires)
         for package in document.get("packages", ()):
-            own = [line for line in lines if line.name == package["name"]]
-            allowed = {value for line in own for value in line.hashes}
-            where = f"{package['name']}=={package.get('version', '')}".removesuffix("==")
-            if not allowed:
-                message = f"hashes are required, and none is given for {where}"
-                raise _at(own[0], message) if own else RepositoryError(message, hint=_HASH_HINT)
-            found = []
-            for wheel in [*package.get("wheels", ()), *([package["archive"]] if "archive" in package else [])]:
-                found += [f"{kind}:{value}" for kind, value in wheel.get("hashes", {}).items()]
-            package["wheels"] = [each for each in package.get("wheels", ()) if _is_allowed(each, allowed)]
-            if not package["wheels"]:
-                del package["wheels"]
-                if "archive" not in package or not _is_allowed(package["archive"], allowed):
-                    raise _at(
-                        own[0],
-                        f"no file of {where} for this target has a hash that is given here; the index says "
-                        f"{', '.join(sorted(found)) or 'nothing'}",
-                    )
+            if package["name"] in needed:
+                self._keep_allowed(package, [line for line in files if line.name == package["name"]])
+
+    def _keep_allowed(self, package: dict[str, Any], lines: list[PipRequirement]) -> None:
+        allowed = {value for line in lines for value in line.hashes}
+        where = f"{package['name']}=={package.get('version', '')}".removesuffix("==")
+        if not allowed:
+            message = f"hashes are required, and none is given for {where}"
+            raise _at(lines[0], message) if lines else RepositoryError(message, hint=_HASH_HINT)
+        artifacts = [*package.get("wheels", ()), *([package["archive"]] if "archive" in package else [])]
+        kept = [each for each in artifacts if _hashes(each) & allowed]
+        if not kept:
+            found = sorted({value for each in artifacts for value in _hashes(each)})
+            raise _at(
+                lines[0],
+                f"no file of {where} for this target has a hash that is given here; "
+                f"the index says {', '.join(found) or 'nothing'}",
+            )
+        if "archive" not in package:
+            package["wheels"] = kept
 
     # From a selected artifact to a locked package.
 
@@ -195,8 +198,17 @@ def _at(requirement: PipRequirement | None, message: str) -> RepositoryError:
     return RepositoryError(message, file=origin.file if origin else None, line=origin.line if origin else None)
 
 
-def _is_allowed(artifact: Mapping[str, Any], allowed: set[str]) -> bool:
-    return any(f"{kind}:{value}" in allowed for kind, value in artifact.get("hashes", {}).items())
+def _hashes(artifact: Mapping[str, Any]) -> set[str]:
+    return {f"{kind}:{value}" for kind, value in artifact.get("hashes", {}).items()}
+
+
+def _reachable(names: set[str], requires: Mapping[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    waiting = set(names)
+    while waiting:
+        found |= waiting
+        waiting = {each for name in waiting for each in requires.get(name, ())} - found
+    return found
 
 
 def _file_name(artifact: PackageWheel | PackageArchive, url: str) -> str:

@@ -1,6 +1,6 @@
 """The named places that packages come from, so that a lock holds names where this machine has addresses."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -10,7 +10,7 @@ from ocibuild.core.errors import UsageError
 from ocibuild.ecosystem.pip.configuration import IndexSettings
 from ocibuild.net.address import split_userinfo
 
-__all__ = ["AddressBook", "Index", "Sources"]
+__all__ = ["AddressBook", "Index", "Sources", "secret_forms"]
 
 DEFAULT_SOURCE = "pypi"
 
@@ -71,8 +71,7 @@ class Sources:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not appear in a message: passwords, as they are and percent-encoded."""
-        passwords = [each.password for each in self._all() if each.password]
-        return tuple({form for text in passwords for form in (text, quote(text, safe=""))})
+        return secret_forms(each.password for each in self._all())
 
     def arguments(self) -> list[str]:
         """The flags that tell uv of the indexes; credentials are not among them."""
@@ -98,14 +97,14 @@ class Sources:
         return (*((self.default,) if self.default else ()), *self.extra, *self.find_links)
 
     def named(self, index_url: str, file_url: str) -> Index | None:
-        """The index that uv says a file is from, or the page of links that it lies below; None for the default."""
-        for each in self._all():
-            if index_url and each.url.rstrip("/") == index_url.rstrip("/"):
-                return each
-        for each in self.find_links:
-            if file_url.startswith(each.url.rstrip("/") + "/"):
-                return each
-        return self.default
+        """The index that uv says a file is from, else the one whose files lie where this one does.
+
+        None stands for the public default; ``index_url`` is empty where uv said nothing.
+        """
+        said = [each for each in self._all() if each.url.rstrip("/") == index_url.rstrip("/")]
+        beside = [each for each in self.extra if not index_url and file_url.startswith(_files_of(each))]
+        below = [each for each in self.find_links if file_url.startswith(each.url.rstrip("/") + "/")]
+        return next(iter([*said, *below, *beside]), self.default)
 
 
 class AddressBook:
@@ -156,6 +155,11 @@ class AddressBook:
         return candidate
 
 
+def secret_forms(passwords: Iterable[str | None]) -> tuple[str, ...]:
+    """The texts in which these passwords may appear: as they are and percent-encoded."""
+    return tuple({form for text in passwords if text for form in (text, quote(text, safe=""))})
+
+
 def _exists(index: Index) -> bool:
     return index.local_path is None or index.local_path.exists()
 
@@ -166,12 +170,15 @@ def _origin(url: str) -> str:
 
 
 def _base_of(url: str, index: Index | None) -> str:
-    if index is not None:
-        parent = index.url.rstrip("/").removesuffix("simple").rstrip("/") + "/"
-        if url.startswith(parent):
-            return parent
+    if index is not None and url.startswith(_files_of(index)):
+        return _files_of(index)
     before, separator, _ = url.partition("/packages/")
     return f"{before}/" if separator else _origin(url) + "/"
+
+
+def _files_of(index: Index) -> str:
+    """The folder that holds an index's ``simple/``, and mostly its files."""
+    return index.url.rstrip("/").removesuffix("simple").rstrip("/") + "/"
 
 
 def _with_credentials(url: str, user: str, password: str) -> str:

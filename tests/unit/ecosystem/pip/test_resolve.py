@@ -15,11 +15,12 @@ from urllib.parse import urljoin
 import pytest
 
 from ocibuild.core.asks import Origin, PipAsks, RequirementsFile
-from ocibuild.core.errors import MachineError, NetworkError, RepositoryError, UsageError
+from ocibuild.core.errors import BuildError, MachineError, NetworkError, OcibuildError, RepositoryError, UsageError
 from ocibuild.core.events import Event, Notice
 from ocibuild.core.package import LockedPackage
 from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.pip.configuration import IndexSettings
+from ocibuild.ecosystem.pip.locate import locate
 from ocibuild.ecosystem.pip.resolve import PipResolution, resolve
 from ocibuild.ecosystem.pip.target import Libc, PythonTarget
 
@@ -305,6 +306,25 @@ def test_any_hash_requires_all(index: SimpleIndex, build_wheel: BuildWheel, run:
         run("app==1.0\n", dataclasses.replace(only(index), require_hashes=True))
 
 
+def test_hashes_are_not_asked_of_what_the_program_itself_adds(
+    index: SimpleIndex, build_wheel: BuildWheel, tmp_path: Path
+) -> None:
+    app = index.add(build_wheel({}, name="app"))
+    index.add(build_wheel({}, name="pip", requires=("helper",)))
+    index.add(build_wheel({}, name="helper"))
+    asks = PipAsks(
+        files=(RequirementsFile("r.txt", f"app==1.0 --hash=sha256:{app}\n"),),
+        requirements=(("pip", Origin("the Python environment")),),
+    )
+    resolution = resolve(asks, TARGET, only(index), folder=tmp_path, cache_folder=tmp_path / "uv", environment={})
+    assert by_name(resolution).keys() == {"app", "helper", "pip"}
+    strict = PipAsks(
+        files=(RequirementsFile("r.txt", f"app==1.0 --hash=sha256:{app}\npip==1.0\n"),), requirements=asks.requirements
+    )
+    with pytest.raises(RepositoryError, match="none is given for"):
+        resolve(strict, TARGET, only(index), folder=tmp_path, cache_folder=tmp_path / "uv", environment={})
+
+
 # Direct references.
 
 
@@ -435,6 +455,18 @@ def test_credentials_in_a_direct_reference(
     assert "s3cret%2F%2Bword@127.0.0.1" in resolution.addresses[package.source]
 
 
+def test_credentials_are_in_no_message(run: Run) -> None:
+    for line in (
+        "git+https://me:s3cret@host/x",
+        "ftp://me:s3cret@host/x",
+        "https://me:s3cret@host/x.whl",
+        "https://me:s3cret@127.0.0.1:9/x-1-py3-none-any.whl",
+    ):
+        with pytest.raises(OcibuildError) as caught:
+            run(line, IndexSettings(no_index=True))
+        assert "s3cret" not in str(caught.value)
+
+
 def test_an_index_that_is_not_there(run: Run) -> None:
     with pytest.raises(NetworkError, match="Connection refused") as caught:
         run("lib", IndexSettings(index_url="http://me:pw@127.0.0.1:9/simple/"))
@@ -481,3 +513,56 @@ def test_single_requirements_and_their_origin(index: SimpleIndex, build_wheel: B
     asks = PipAsks(requirements=(("pip", Origin("the Python environment")),))
     resolution = resolve(asks, TARGET, only(index), folder=tmp_path, cache_folder=tmp_path / "uv", environment={})
     assert resolution.packages[0].why == ("the Python environment",)
+
+
+# Finding locked packages again.
+
+
+def test_a_lock_is_found_on_another_machines_sources(
+    index: SimpleIndex, build_wheel: BuildWheel, serve: Callable[..., str], run: Run, tmp_path: Path, repository: Path
+) -> None:
+    index.add(build_wheel({}, name="lib", version="1.0"))
+    wheel = build_wheel({}, name="own")
+    (repository / wheel.name).write_bytes(wheel.read_bytes())
+    text = f"lib\n./{wheel.name}\n"
+    packages = run(text, only(index)).packages
+    index.add(build_wheel({}, name="lib", version="2.0"))
+    mirror = serve(index, protected=True).replace("http://", "http://me%40corp:s3cret%2F%2Bword@")
+    empty = SimpleIndex(tmp_path / "empty")
+    (empty.folder / "simple").mkdir(parents=True)
+    settings = dataclasses.replace(only(empty), extra_index_urls=(mirror,))
+
+    def found(settings: IndexSettings) -> PipResolution:
+        asks = PipAsks(files=(RequirementsFile("requirements.txt", text),))
+        return locate(
+            packages, TARGET, settings, asks=asks, folder=repository, cache_folder=tmp_path / "uv2", environment={}
+        )
+
+    located = found(settings)
+    assert [package.digest for package in located.packages] == [package.digest for package in packages]
+    assert [package.version for package in located.packages] == ["1.0", "1.0"]
+    assert [(package.source, package.path) for package in located.packages] == [
+        ("index-1", "files/lib-1.0-py3-none-any.whl"),
+        ("file", wheel.name),
+    ]
+    assert located.addresses["index-1"] == mirror.removesuffix("simple/")
+    with pytest.raises(RepositoryError, match="lib was not found"):
+        found(only(empty))
+    other = SimpleIndex(tmp_path / "other")
+    other.add(build_wheel({"changed": b""}, name="lib", version="1.0"))
+    with pytest.raises(BuildError, match=r"locked file of lib=1\.0"):
+        found(only(other))
+
+
+def test_direct_references_of_a_lock(
+    index: SimpleIndex, build_wheel: BuildWheel, serve: Callable[..., str], run: Run, tmp_path: Path, repository: Path
+) -> None:
+    index.add(build_wheel({}))
+    plain = serve(index, protected=True).replace("simple/", "files/thing-1.0-py3-none-any.whl")
+    text = f"thing @ {plain.replace('http://', 'http://me%40corp:s3cret%2F%2Bword@')}"
+    resolution = run(text, IndexSettings(no_index=True))
+    options = {"folder": repository, "cache_folder": tmp_path / "uv", "environment": {}}
+    asks = PipAsks(files=(RequirementsFile("requirements.txt", text),))
+    assert locate(resolution.packages, TARGET, IndexSettings(), asks=asks, **options) == resolution  # type: ignore[arg-type]
+    with pytest.raises(BuildError, match="URL with credentials"):
+        locate(resolution.packages, TARGET, IndexSettings(), **options)  # type: ignore[arg-type]
