@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
@@ -16,6 +17,8 @@ __all__ = ["Archive"]
 
 _MOST_MEMBERS = 100_000
 _MOST_LINKS = 8
+_DAMAGE = (tarfile.TarError, OSError, EOFError, zlib.error)
+"""What tarfile and the decompressors below it raise for a file that is not what it should be."""
 
 
 class Archive:
@@ -34,13 +37,13 @@ class Archive:
                     self._members[clean_path(member.name, where=name)] = member
                     if len(self._members) > _MOST_MEMBERS:
                         raise ImageError(f"{name}: more than {_MOST_MEMBERS} members: not an image's archive")
-            except (tarfile.TarError, OSError, EOFError) as error:
+            except _DAMAGE as error:
                 raise ImageError(f"{name}: a damaged archive: {error}") from error
 
     def _opened(self) -> tarfile.TarFile:
         try:
             return tarfile.open(self._path)
-        except (tarfile.TarError, OSError, EOFError) as error:
+        except _DAMAGE as error:
             raise ImageError(f"{self._name}: cannot read the archive: {error}") from error
 
     def __contains__(self, member: str) -> bool:
@@ -67,14 +70,15 @@ class Archive:
         content = archive.extractfile(found)
         if content is None:  # pragma: no cover - regular members always have content
             raise ImageError(f"{self._name}: {member!r} is no file")
-        return io.BufferedReader(_Member(archive, content))
+        return io.BufferedReader(_Member(archive, content, f"{self._name}: {member!r}"))
 
 
 class _Member(io.RawIOBase):
     """A member's content that closes its archive's file with itself."""
 
-    def __init__(self, archive: tarfile.TarFile, content: IO[bytes]) -> None:
+    def __init__(self, archive: tarfile.TarFile, content: IO[bytes], where: str) -> None:
         super().__init__()
+        self._where = where
         self._archive = archive
         self._content = content
 
@@ -83,7 +87,10 @@ class _Member(io.RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         target = memoryview(buffer).cast("B")
-        data = self._content.read(len(target))
+        try:
+            data = self._content.read(len(target))
+        except _DAMAGE as error:
+            raise ImageError(f"{self._where}: the archive is damaged: {error}") from error
         target[: len(data)] = data
         return len(data)
 

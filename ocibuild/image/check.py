@@ -15,7 +15,7 @@ from ocibuild.image.config import ImageConfig
 from ocibuild.image.document import Document
 from ocibuild.image.finding import Finding, Severity
 from ocibuild.image.hashing import HashingReader
-from ocibuild.image.index import ImageIndex, IndexMember
+from ocibuild.image.index import DEEPEST_INDEX, ImageIndex, IndexMember
 from ocibuild.image.manifest import Manifest, is_foreign, layer_compression
 from ocibuild.image.source import ImageSource
 from ocibuild.image.view import View
@@ -27,7 +27,6 @@ __all__ = ["MOST_LAYERS", "check_image"]
 MOST_LAYERS = 125
 """Docker stops at 125 layers; podman's and containerd's limits lie above."""
 
-_DEEPEST_INDEX = 4
 _MAGIC = {Compression.GZIP: b"\x1f\x8b", Compression.ZSTD: b"\x28\xb5\x2f\xfd", Compression.NONE: b""}
 _SKIPPABLE = bytes(range(0x50, 0x60))  # the first byte of zstd's skippable frames (RFC 8878, 3.1.2)
 
@@ -41,7 +40,7 @@ def check_image(source: ImageSource, *, events: EventSink = discard) -> list[Fin
     one image. A source that cannot even give its root raises its own error.
     """
     checker = _Checker(source, events)
-    checker.check_document(source.root(), member=None, depth=_DEEPEST_INDEX)
+    checker.check_document(source.root(), member=None, depth=DEEPEST_INDEX)
     return checker.findings
 
 
@@ -142,22 +141,20 @@ class _Checker:
 
     def _read_layer(self, stream: BinaryIO, layer: Descriptor, diff_id: Digest | None, rules: LayerRules) -> None:
         where = rules.where
-        blob = HashingReader(stream, algorithm=layer.digest.algorithm)
+        blob = HashingReader(
+            stream, algorithm=layer.digest.algorithm, on_read=lambda count: self._events(TaskAdvanced(where, count))
+        )
         buffered = blob.buffered()
         compression = layer_compression(layer, where=where)
         self._check_magic(buffered.peek(4)[:4], compression, where)
         raw = HashingReader(
             open_decompressed(buffered, compression, where=where), algorithm=diff_id.algorithm if diff_id else "sha256"
         )
-        done_bytes = 0
         try:
             for entry in read_entries(raw.buffered(), where=where, refuse_trailing_data=True):
                 for _ in entry.chunks():
                     pass
                 rules.add(entry)
-                if blob.size_bytes > done_bytes:
-                    self._events(TaskAdvanced(where, blob.size_bytes - done_bytes))
-                    done_bytes = blob.size_bytes
         except OcibuildError as error:
             self._error(where, str(error).removeprefix(f"{where}: "))
         if not raw.broken:

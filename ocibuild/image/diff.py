@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocibuild.core.digest import Digest
-from ocibuild.core.errors import ImageError
+from ocibuild.core.events import EventSink, discard
 from ocibuild.image.config import ImageConfig
-from ocibuild.image.hashing import HashingReader
 from ocibuild.image.image import Image, ImageLayer
-from ocibuild.image.manifest import layer_compression
+from ocibuild.image.layer_reader import open_layer
 from ocibuild.image.source import ImageSource
 from ocibuild.image.view import LayerTable, View, ViewEntry
-from ocibuild.layer.compression import open_decompressed
 from ocibuild.layer.entry import Entry, EntryKind
 from ocibuild.layer.reader import read_entries
 from ocibuild.lock import PlatformLock
@@ -100,7 +98,8 @@ class ImageDifference:
 class TreeReader:
     """Reads the trees of images with the digest of every file. A layer that several images share is read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, events: EventSink = discard) -> None:
+        self._events = events
         self._tables: dict[Digest, LayerTable] = {}
 
     def read(self, source: ImageSource, image: Image) -> View:
@@ -115,16 +114,10 @@ class TreeReader:
         table = self._tables.get(layer.diff_id)
         if table is not None:
             return table
-        where = f"{source.name}: layer {layer.descriptor.digest}"
         entries: dict[str, ViewEntry] = {}
-        with source.open_blob(layer.descriptor) as stream:
-            compression = layer_compression(layer.descriptor, where=source.name)
-            raw = HashingReader(open_decompressed(stream, compression, where=where), algorithm=layer.diff_id.algorithm)
-            for entry in read_entries(raw.buffered(), where=where):
+        with open_layer(source, layer, events=self._events) as reader:
+            for entry in read_entries(reader.raw, where=f"{source.name}: layer {layer.descriptor.digest}"):
                 entries[entry.path] = _view_entry(entry)
-            raw.drain()
-        if raw.digest != layer.diff_id:
-            raise ImageError(f"{where} has the diff_id {raw.digest}, its configuration says {layer.diff_id}")
         return self._tables.setdefault(layer.diff_id, LayerTable(entries))
 
 

@@ -8,16 +8,18 @@ from typing import Any, BinaryIO
 from ocibuild.core.descriptor import OCI_CONFIG, Descriptor
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import ImageError
+from ocibuild.core.events import EventSink, discard
 from ocibuild.core.platform import Platform
 from ocibuild.core.reference import Reference
 from ocibuild.image.archive import Archive
 from ocibuild.image.document import LARGEST_DOCUMENT_BYTES, Document, canonical_json, parse_json
 from ocibuild.image.hashing import HashingReader
 from ocibuild.image.image import ImageLayer, read_image
-from ocibuild.image.manifest import Manifest, layer_compression
+from ocibuild.image.layer_reader import open_layer
+from ocibuild.image.manifest import Manifest
 from ocibuild.image.output import replaced_file
 from ocibuild.image.source import ImageSource, read_document
-from ocibuild.layer.compression import Compression, open_decompressed
+from ocibuild.layer.compression import Compression
 from ocibuild.layer.entry import Entry, EntryKind
 from ocibuild.layer.tar import END_OF_ARCHIVE, encode_header, padding, write_entries
 
@@ -107,7 +109,12 @@ class DockerArchiveSource:
 
 
 def write_docker_archive(
-    source: ImageSource, path: Path, *, tags: Sequence[Reference] = (), platform: Platform | None = None
+    source: ImageSource,
+    path: Path,
+    *,
+    tags: Sequence[Reference] = (),
+    platform: Platform | None = None,
+    events: EventSink = discard,
 ) -> Digest:
     """Write one image as ``docker load`` reads it, in place of what is at ``path``; returns the image's ID.
 
@@ -126,7 +133,7 @@ def write_docker_archive(
     ]
     with replaced_file(path) as file:
         for layer in {layer.diff_id: layer for layer in image.layers}.values():
-            _write_layer(file, source, layer)
+            _write_layer(file, source, layer, events)
         documents = [
             Entry.file(config_name, image.config_document.content),
             Entry.file(_MANIFEST, canonical_json(value)),
@@ -140,7 +147,7 @@ def _layer_name(layer: ImageLayer) -> str:
     return f"{layer.diff_id.hex}.tar"
 
 
-def _write_layer(file: BinaryIO, source: ImageSource, layer: ImageLayer) -> None:
+def _write_layer(file: BinaryIO, source: ImageSource, layer: ImageLayer, events: EventSink) -> None:
     """Write the plain tar as one member of the archive. Its size is known at its end, so the header is put right then.
 
     From 8 GiB on the header needs a second block, and the layer is copied a second time behind the longer header.
@@ -153,7 +160,7 @@ def _write_layer(file: BinaryIO, source: ImageSource, layer: ImageLayer) -> None
         file.seek(start)
         file.truncate()
         file.write(written)
-        size_bytes = _copy_raw(file, source, layer)
+        size_bytes = _copy_raw(file, source, layer, events)
         header = _header(layer, size_bytes)
     file.write(padding(size_bytes))
     end = file.tell()
@@ -166,20 +173,8 @@ def _header(layer: ImageLayer, size_bytes: int) -> bytes:
     return encode_header(Entry(_layer_name(layer), EntryKind.FILE, 0o644, size_bytes=size_bytes))
 
 
-def _copy_raw(file: BinaryIO, source: ImageSource, layer: ImageLayer) -> int:
-    descriptor = layer.descriptor
-    where = f"{source.name}: layer {descriptor.digest}"
-    with source.open_blob(descriptor) as stream:
-        blob = HashingReader(stream, algorithm=descriptor.digest.algorithm)
-        compression = layer_compression(descriptor, where=source.name)
-        raw = HashingReader(
-            open_decompressed(blob.buffered(), compression, where=where), algorithm=layer.diff_id.algorithm
-        )
-        while chunk := raw.read(_CHUNK_BYTES):
+def _copy_raw(file: BinaryIO, source: ImageSource, layer: ImageLayer, events: EventSink) -> int:
+    with open_layer(source, layer, verb="writing", events=events) as reader:
+        while chunk := reader.raw.read(_CHUNK_BYTES):
             file.write(chunk)
-        blob.drain()
-    if (blob.digest, blob.size_bytes) != (descriptor.digest, descriptor.size_bytes):
-        raise ImageError(f"{where} holds other bytes than its digest says")
-    if raw.digest != layer.diff_id:
-        raise ImageError(f"{where} has the diff_id {raw.digest}, its configuration says {layer.diff_id}")
-    return raw.size_bytes
+    return reader.raw_bytes

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
 from ocibuild.core.digest import Digest
@@ -20,13 +21,17 @@ class HashingReader(io.RawIOBase):
 
     Read it through :meth:`buffered`, so that small reads do not become small updates of the hash. Closing it does not
     close the stream below. ``broken`` tells whether reading the stream below failed: there is no going on then.
+    ``on_read`` is told the number of bytes of every read.
     """
 
-    def __init__(self, stream: BinaryIO, *, algorithm: str = "sha256") -> None:
+    def __init__(
+        self, stream: BinaryIO, *, algorithm: str = "sha256", on_read: Callable[[int], None] | None = None
+    ) -> None:
         super().__init__()
         self._stream = stream
         self._hash = hashlib.new(algorithm)
         self._algorithm = algorithm
+        self._on_read = on_read
         self.size_bytes = 0
         self.broken = False
 
@@ -45,6 +50,8 @@ class HashingReader(io.RawIOBase):
         target[: len(data)] = data
         self._hash.update(data)
         self.size_bytes += len(data)
+        if self._on_read is not None and data:
+            self._on_read(len(data))
         return len(data)
 
     def buffered(self) -> io.BufferedReader:

@@ -8,13 +8,11 @@ from ocibuild.core.errors import ImageError
 from ocibuild.core.platform import Platform
 from ocibuild.image.config import History, ImageConfig
 from ocibuild.image.document import Document
-from ocibuild.image.index import ImageIndex
+from ocibuild.image.index import DEEPEST_INDEX, ImageIndex
 from ocibuild.image.manifest import Manifest
 from ocibuild.image.source import ImageSource
 
 __all__ = ["Image", "ImageLayer", "read_image", "read_images"]
-
-_DEEPEST_INDEX = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def read_image(source: ImageSource, platform: Platform | None = None) -> Image:
     for another platform than asked.
     """
     document = source.root()
-    for _ in range(_DEEPEST_INDEX):
+    for _ in range(DEEPEST_INDEX):
         if document.descriptor.media_type not in INDEX_TYPES:
             break
         index = ImageIndex.parse(document.content, where=source.name)
@@ -73,7 +71,7 @@ def read_image(source: ImageSource, platform: Platform | None = None) -> Image:
 
 def read_images(source: ImageSource) -> tuple[Image, ...]:
     """Every image that the source's name stands for, in the order of its index; attestations are left out."""
-    return tuple(_images(source, source.root(), _DEEPEST_INDEX))
+    return tuple(_images(source, source.root(), DEEPEST_INDEX))
 
 
 def _images(source: ImageSource, document: Document, depth: int) -> list[Image]:

@@ -10,7 +10,10 @@ from ocibuild.core.errors import BuildError, ImageError
 from ocibuild.core.platform import Platform
 from ocibuild.image.document import Document, canonical_json, parse_object, text_mapping
 
-__all__ = ["ImageIndex", "IndexMember"]
+__all__ = ["DEEPEST_INDEX", "ImageIndex", "IndexMember"]
+
+DEEPEST_INDEX = 4
+"""Indexes may name indexes. Nobody nests them deeper; a chain made to exhaust a reader ends here."""
 
 _SCHEMA_VERSION = 2
 # Which spellings serve a platform, the best first: containerd's order (platforms, "Default"), without arm/v5, whose

@@ -11,9 +11,10 @@ from typing import Any, BinaryIO
 from ocibuild.core.descriptor import OCI_INDEX, Descriptor
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import ImageError, UsageError
+from ocibuild.core.events import EventSink, discard
 from ocibuild.image.document import Document, canonical_json, parse_object
 from ocibuild.image.output import PARTIAL_MARK, output_error, replaced_file
-from ocibuild.image.source import ImageSource, members, read_document, verified_chunks
+from ocibuild.image.source import ImageSource, copied_chunks, members, read_document
 from ocibuild.image.translation import OciTypedSource
 
 __all__ = [
@@ -131,7 +132,7 @@ def layout_index(root: Descriptor, tag: str, *, existing: bytes | None = None, w
     return canonical_json(value)
 
 
-def write_layout(source: ImageSource, target: LayoutTarget) -> Descriptor:
+def write_layout(source: ImageSource, target: LayoutTarget, *, events: EventSink = discard) -> Descriptor:
     """Copy the source's image, with every platform of an index, into a layout folder under the target's tag.
 
     The folder is made where it is missing; other images in it stay. Blobs that the source keeps as files are
@@ -154,8 +155,8 @@ def write_layout(source: ImageSource, target: LayoutTarget) -> Descriptor:
                 with replaced_file(path) as file:
                     file.write(member.document.content)
             elif not _linked(source.blob_path(member.descriptor), path, member.descriptor.size_bytes):
-                with replaced_file(path) as file, source.open_blob(member.descriptor) as stream:
-                    file.writelines(verified_chunks(stream, member.descriptor, where=source.name))
+                with replaced_file(path) as file:
+                    file.writelines(copied_chunks(source, member.descriptor, events=events))
         with _locked(folder):
             _name(root.descriptor, target.tag or DEFAULT_TAG, folder)
     except OSError as error:

@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.errors import ImageError
+from ocibuild.core.events import EventSink, discard
 from ocibuild.image.archive import Archive
 from ocibuild.image.document import LARGEST_DOCUMENT_BYTES, Document
 from ocibuild.image.layout import (
@@ -19,7 +20,7 @@ from ocibuild.image.layout import (
     layout_index,
 )
 from ocibuild.image.output import replaced_file
-from ocibuild.image.source import ImageSource, Member, members, read_document, verified_chunks
+from ocibuild.image.source import ImageSource, Member, copied_chunks, members, read_document
 from ocibuild.image.translation import OciTypedSource
 from ocibuild.layer.entry import Entry, EntryKind
 from ocibuild.layer.tar import END_OF_ARCHIVE, write_entries
@@ -56,7 +57,7 @@ class OciArchiveSource:
         return None
 
 
-def write_oci_archive(source: ImageSource, target: LayoutTarget) -> Descriptor:
+def write_oci_archive(source: ImageSource, target: LayoutTarget, *, events: EventSink = discard) -> Descriptor:
     """Write the source's image, with every platform of an index, as one tar file in place of what is there.
 
     The same image gives the same bytes. Returns the descriptor of the manifest or index. Errors as
@@ -65,12 +66,12 @@ def write_oci_archive(source: ImageSource, target: LayoutTarget) -> Descriptor:
     source = OciTypedSource(source)
     root = source.root()
     with replaced_file(target.path) as file:
-        file.writelines(write_entries(_entries(source, root, target.tag or DEFAULT_TAG)))
+        file.writelines(write_entries(_entries(source, root, target.tag or DEFAULT_TAG, events)))
         file.write(END_OF_ARCHIVE)
     return root.descriptor
 
 
-def _entries(source: ImageSource, root: Document, tag: str) -> Iterator[Entry]:
+def _entries(source: ImageSource, root: Document, tag: str, events: EventSink) -> Iterator[Entry]:
     yield Entry.file(LAYOUT_FILE, LAYOUT_MARK)
     yield Entry.directory("blobs")
     algorithms: set[str] = set()
@@ -79,17 +80,16 @@ def _entries(source: ImageSource, root: Document, tag: str) -> Iterator[Entry]:
         if algorithm not in algorithms:
             algorithms.add(algorithm)
             yield Entry.directory(f"blobs/{algorithm}")
-        yield _blob(source, member)
+        yield _blob(source, member, events)
     yield Entry.file(INDEX_FILE, layout_index(root.descriptor, tag))
 
 
-def _blob(source: ImageSource, member: Member) -> Entry:
+def _blob(source: ImageSource, member: Member, events: EventSink) -> Entry:
     name, descriptor = blob_name(member.descriptor.digest), member.descriptor
     if member.document is not None:
         return Entry.file(name, member.document.content)
 
     def chunks() -> Iterable[bytes]:
-        with source.open_blob(descriptor) as stream:
-            yield from verified_chunks(stream, descriptor, where=source.name)
+        return copied_chunks(source, descriptor, events=events)
 
     return Entry(name, EntryKind.FILE, 0o644, size_bytes=descriptor.size_bytes, content=chunks)

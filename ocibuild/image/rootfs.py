@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocibuild.core.errors import ImageError
+from ocibuild.core.events import EventSink, discard
 from ocibuild.core.paths import ancestors, parent, relative_link
 from ocibuild.core.platform import Platform
-from ocibuild.image.hashing import HashingReader
-from ocibuild.image.image import ImageLayer, read_image
-from ocibuild.image.manifest import layer_compression
+from ocibuild.image.image import read_image
+from ocibuild.image.layer_reader import open_layer
 from ocibuild.image.output import replaced_folder
 from ocibuild.image.source import ImageSource
-from ocibuild.layer.compression import open_decompressed
 from ocibuild.layer.entry import WHITEOUT_PREFIX, Entry, EntryKind
 from ocibuild.layer.reader import read_entries
 
@@ -40,7 +39,9 @@ class Unpacked:
     with_owners: bool = False
 
 
-def write_rootfs(source: ImageSource, folder: Path, *, platform: Platform | None = None) -> Unpacked:
+def write_rootfs(
+    source: ImageSource, folder: Path, *, platform: Platform | None = None, events: EventSink = discard
+) -> Unpacked:
     """Unpack the image's layers into a folder that does not exist yet, or is empty.
 
     Modes, times, links and whiteouts are as the image says; owners only where this process is root. No entry reaches
@@ -51,26 +52,13 @@ def write_rootfs(source: ImageSource, folder: Path, *, platform: Platform | None
     with replaced_folder(folder) as partial:
         tree = _Tree(partial)
         for layer in image.layers:
-            _unpack(tree, source, layer)
+            tree.start_layer()
+            with open_layer(source, layer, verb="unpacking", events=events) as reader:
+                where = f"{source.name}: layer {layer.descriptor.digest}"
+                for entry in read_entries(reader.raw, where=where, refuse_trailing_data=True):
+                    tree.add(entry, where=where)
         tree.finish()
     return Unpacked(tuple(tree.skipped), tuple(tree.without_attributes), tree.with_owners)
-
-
-def _unpack(tree: "_Tree", source: ImageSource, layer: ImageLayer) -> None:
-    where = f"{source.name}: layer {layer.descriptor.digest}"
-    with source.open_blob(layer.descriptor) as stream:
-        blob = HashingReader(stream, algorithm=layer.descriptor.digest.algorithm)
-        compression = layer_compression(layer.descriptor, where=source.name)
-        raw = HashingReader(
-            open_decompressed(blob.buffered(), compression, where=where), algorithm=layer.diff_id.algorithm
-        )
-        tree.start_layer()
-        for entry in read_entries(raw.buffered(), where=where, refuse_trailing_data=True):
-            tree.add(entry, where=where)
-        raw.drain()
-        blob.drain()
-    if blob.digest != layer.descriptor.digest or raw.digest != layer.diff_id:
-        raise ImageError(f"{where} holds other bytes than its digest and diff_id say")
 
 
 class _Tree:

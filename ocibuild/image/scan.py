@@ -5,7 +5,7 @@ from typing import BinaryIO
 from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import ImageError
-from ocibuild.image.hashing import HashingReader
+from ocibuild.image.layer_reader import LayerReader
 from ocibuild.image.manifest import layer_compression
 from ocibuild.image.recording import Recorder
 from ocibuild.image.view import LayerTable
@@ -30,28 +30,14 @@ def scan_layer(stream: BinaryIO, layer: Descriptor, *, diff_id: Digest | None, w
 
     As in every runtime, what lies behind an end-of-archive block is not part of the layer; ``ocibuild check`` tells.
     """
-    blob = HashingReader(stream, algorithm=layer.digest.algorithm)
-    raw = HashingReader(
-        open_decompressed(blob.buffered(), layer_compression(layer, where=where), where=where),
-        algorithm=diff_id.algorithm if diff_id else "sha256",
-    )
+    reader = LayerReader(stream, layer, diff_id=diff_id, where=f"{where}: layer {layer.digest}")
     recorder = Recorder(str(layer.digest))
-    for count, entry in enumerate(recorder.passing(read_entries(raw.buffered(), where=where)), 1):
+    for count, entry in enumerate(recorder.passing(read_entries(reader.raw, where=where)), 1):
         if count > _MOST_ENTRIES:
             raise ImageError(f"{where}: layer {layer.digest} holds more than {_MOST_ENTRIES} entries")
         for _ in entry.chunks():
             pass
-    raw.drain()
-    blob.drain()
-    if (blob.digest, blob.size_bytes) != (layer.digest, layer.size_bytes):
-        raise ImageError(
-            f"{where}: expected layer {layer.digest} of {layer.size_bytes} bytes, "
-            f"got {blob.digest} of {blob.size_bytes} bytes"
-        )
-    if diff_id is not None and raw.digest != diff_id:
-        raise ImageError(
-            f"{where}: layer {layer.digest} has the diff_id {raw.digest}, its configuration says {diff_id}"
-        )
+    reader.finish()
     return recorder.table()
 
 

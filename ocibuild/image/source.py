@@ -8,15 +8,14 @@ from typing import BinaryIO, Protocol
 
 from ocibuild.core.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from ocibuild.core.errors import ImageError
+from ocibuild.core.events import EventSink, TaskAdvanced, TaskFinished, TaskStarted
 from ocibuild.image.document import LARGEST_DOCUMENT_BYTES, Document
-from ocibuild.image.index import ImageIndex
+from ocibuild.image.index import DEEPEST_INDEX, ImageIndex
 from ocibuild.image.manifest import Manifest
 
-__all__ = ["ImageSource", "Member", "members", "read_document", "verified_chunks"]
+__all__ = ["ImageSource", "Member", "copied_chunks", "members", "read_document", "verified_chunks"]
 
 _CHUNK_BYTES = 1 << 20
-_DEEPEST_INDEX = 4
-"""Indexes may name indexes; nobody nests them deeper, and a hostile one could name itself only by breaking SHA-256."""
 
 
 class ImageSource(Protocol):
@@ -59,7 +58,7 @@ def members(source: ImageSource, root: Document | None = None) -> Iterator[Membe
     Layers and configuration come before their manifest, manifests before their index, the root last: written in this
     order, nothing that is there ever points at something that is not.
     """
-    yield from _members(source, root or source.root(), set(), _DEEPEST_INDEX)
+    yield from _members(source, root or source.root(), set(), DEEPEST_INDEX)
 
 
 def _members(source: ImageSource, document: Document, seen: set[str], depth: int) -> Iterator[Member]:
@@ -83,6 +82,17 @@ def _members(source: ImageSource, document: Document, seen: set[str], depth: int
         raise ImageError(f"{where}: neither an image nor an index: {document.descriptor.media_type}")
     seen.add(str(document.descriptor.digest))
     yield Member(document.descriptor, document)
+
+
+def copied_chunks(source: ImageSource, descriptor: Descriptor, *, events: EventSink) -> Iterator[bytes]:
+    """The verified bytes of one of the source's blobs, with progress; the blob is closed at the end."""
+    task = f"{source.name}: blob {descriptor.digest}"
+    events(TaskStarted(task, "writing", f"blob {descriptor.digest.hex[:12]}", descriptor.size_bytes))
+    with source.open_blob(descriptor) as stream:
+        for chunk in verified_chunks(stream, descriptor, where=source.name):
+            yield chunk
+            events(TaskAdvanced(task, len(chunk)))
+    events(TaskFinished(task))
 
 
 def verified_chunks(stream: BinaryIO, descriptor: Descriptor, *, where: str) -> Iterator[bytes]:

@@ -10,12 +10,11 @@ from ocibuild.core.descriptor import DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import ImageError
 from ocibuild.image.document import Document, canonical_json, parse_object
+from ocibuild.image.index import DEEPEST_INDEX
 from ocibuild.image.manifest import Manifest
 from ocibuild.image.source import ImageSource
 
 __all__ = ["OciTypedSource"]
-
-_DEEPEST_INDEX = 4
 
 
 class OciTypedSource:
@@ -35,7 +34,7 @@ class OciTypedSource:
     def root(self) -> Document:
         """See :class:`ImageSource`."""
         if self._root is None:
-            self._root = self._translated(self._source.root(), _DEEPEST_INDEX)
+            self._root = self._translated(self._source.root(), DEEPEST_INDEX)
         return self._root
 
     def document(self, descriptor: Descriptor) -> Document:

@@ -168,7 +168,7 @@ def test_what_cannot_be_unpacked_is_named_and_nothing_stays(tmp_path: Path, entr
 def test_a_wrong_layer_leaves_nothing(tmp_path: Path) -> None:
     source = MadeImage([[Entry.file("a", b"x")]]).source()
     replace_config(source, lambda config: config["rootfs"].update(diff_ids=["sha256:" + "0" * 64]))
-    with pytest.raises(ImageError, match="other bytes"):
+    with pytest.raises(ImageError, match="diff_id"):
         write_rootfs(source, tmp_path / "root")
     assert list(tmp_path.iterdir()) == []
 

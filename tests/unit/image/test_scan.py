@@ -70,9 +70,9 @@ def test_a_library_is_probed() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: data + b"\0" * 10, "expected layer"),
+        (lambda data: data + b"\0" * 10, "expected sha256"),
         (lambda data: data[:-3], "cut short"),
-        (lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:], "corrupt|expected layer"),
+        (lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:], "corrupt|expected sha256"),
     ],
 )
 def test_a_blob_that_is_not_the_one_named_is_refused(change, message: str) -> None:  # type: ignore[no-untyped-def]
