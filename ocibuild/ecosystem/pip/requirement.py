@@ -15,7 +15,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from ocibuild.core.asks import Origin
 from ocibuild.core.errors import RepositoryError
 
-__all__ = ["PipRequirement", "parse_requirement"]
+__all__ = ["PipRequirement", "parse_requirement", "path_below", "without_credentials"]
 
 _URL = re.compile(r"(?i)([a-z][a-z0-9.]*\+)?(https?|file|ftp|ssh|git|svn|bzr|hg|sftp)://|git\+[a-z0-9@]")
 _VERSION_CONTROL = re.compile(r"(?i)(git|hg|svn|bzr)\+")
@@ -47,7 +47,7 @@ class PipRequirement:
     @property
     def shown(self) -> str:
         """The text without credentials, for messages."""
-        return _without_credentials(self.text)
+        return without_credentials(self.text)
 
 
 def parse_requirement(
@@ -72,7 +72,8 @@ def parse_requirement(
 def _looks_like_path(text: str, folder: Path) -> bool:
     if " @ " in text or "@" in text.partition("/")[0]:
         return False
-    return "/" in text or text.startswith(".") or (text.lower().endswith(_ARCHIVES) and (folder / text).exists())
+    is_archive = text.lower().endswith(_ARCHIVES) and path_below(folder.resolve(), text) is not None
+    return "/" in text or text.startswith(".") or is_archive
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class _Line:
     hashes: tuple[str, ...]
 
     def error(self, message: str, *, hint: str | None = None) -> RepositoryError:
-        return RepositoryError(_without_credentials(message), file=self.origin.file, line=self.origin.line, hint=hint)
+        return RepositoryError(without_credentials(message), file=self.origin.file, line=self.origin.line, hint=hint)
 
     def to_build(self, reason: str, name: str = "") -> PipRequirement:
         return PipRequirement(self.text, name, self.origin, self.hashes, must_build=reason)
@@ -108,7 +109,11 @@ class _Line:
         """A URL, with the name and extras that were written before it, if any."""
         if _VERSION_CONTROL.match(url):
             return self.to_build("it is a checkout of a version control system", name.partition("[")[0])
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError as error:
+            raise self.error(f"not a URL: {url!r}: {error}") from error
         if parts.scheme.lower() == "file":
             return self.local(name, unquote(parts.path), marker, fragment=parts.fragment)
         if parts.scheme.lower() not in ("http", "https"):
@@ -124,13 +129,12 @@ class _Line:
         """A path below the repository's folder."""
         text, extras = _without_extras(text)
         root = self.folder.resolve()
-        path = (root / text).resolve()
-        if not path.is_relative_to(root):
+        path = path_below(root, text)
+        if path is None:
             raise self.error(
-                f"{text} lies outside the repository", hint="put the wheel into the repository, or name it by its URL"
+                f"{text} does not exist in the repository, or leads out of it",
+                hint="put the wheel into the repository, or name it by its URL",
             )
-        if not path.exists():
-            raise self.error(f"{text} does not exist in the repository")
         if path.is_dir() or path.suffix.lower() != ".whl":
             return self.to_build("it is a source folder" if path.is_dir() else "it is a source archive")
         project = self.project(name, path.name, extras)
@@ -161,7 +165,17 @@ class _Line:
         )
 
 
-def _without_credentials(text: str) -> str:
+def path_below(root: Path, text: str) -> Path | None:
+    """The existing path that ``text`` names below ``root``, links followed; None where it is none or leads outside."""
+    try:
+        path = (root / text).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):  # absent, too long, a circle of links, a NUL byte
+        return None
+    return path if path.is_relative_to(root) else None
+
+
+def without_credentials(text: str) -> str:
+    """The text with the userinfo of every URL in it taken out."""
     return re.sub(r"(?<=://)[^/@\s]+@", "", text)
 
 

@@ -9,14 +9,16 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from ocibuild.core.asks import Origin, PipAsks, RequirementsFile
 from ocibuild.core.errors import RepositoryError
-from ocibuild.ecosystem.pip.requirement import PipRequirement, parse_requirement
+from ocibuild.ecosystem.pip.requirement import PipRequirement, parse_requirement, path_below, without_credentials
 
 __all__ = ["Requirements", "read_requirements"]
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _HASH = re.compile(r"(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")
 _URL = re.compile(r"(?i)(https?|file|ftp):")
@@ -84,12 +86,12 @@ class _Reader:
         self.constraints: list[PipRequirement] = []
 
     def result(self) -> Requirements:
-        index_urls = self._lists.get("index-url", [])
+        index_urls = self._lists.get("index-url")
         hashed = any(requirement.hashes for requirement in self.required)
         return Requirements(
             required=tuple(self.required),
             constraints=tuple(self.constraints),
-            index_url=index_urls[-1] if index_urls else None,
+            index_url=index_urls[0] if index_urls else None,
             extra_index_urls=tuple(self._lists.get("extra-index-url", ())),
             find_links=tuple(self._lists.get("find-links", ())),
             trusted_hosts=tuple(self._lists.get("trusted-host", ())),
@@ -101,6 +103,8 @@ class _Reader:
     def read(self, file: RequirementsFile, *, constraint: bool, including: tuple[str, ...]) -> None:
         for number, line in _logical_lines(file.text):
             origin = Origin(file.path, number)
+            if _CONTROL.search(line):
+                raise RepositoryError("a control character", file=file.path, line=number)
             text, options = _split(self._expanded(line, origin), origin)
             editables = [value for name, value in options if name == "editable"]
             if text or editables:
@@ -163,26 +167,36 @@ class _Reader:
                 line=origin.line,
                 hint="leave the line out: the package's wheel is taken",
             )
-        if name in ("index-url", "extra-index-url", "trusted-host"):
+        if name == "index-url":
+            self._lists["index-url"] = [self._place(value, origin)]
+            self._lists["extra-index-url"] = []  # as in pip: it replaces every index named before it
+        elif name in ("extra-index-url", "find-links"):
+            self._lists.setdefault(name, []).append(self._place(value, origin))
+        elif name == "trusted-host":
             self._lists.setdefault(name, []).append(value)
-            if name == "index-url":
-                self._lists["extra-index-url"] = []  # as in pip: it replaces every index named before it
-        elif name == "find-links":
-            self._lists.setdefault(name, []).append(self._links(value, origin))
         elif name in _FLAGS.values():
             self._flags.add(name)
 
-    def _links(self, value: str, origin: Origin) -> str:
-        """A page's URL as it is, a folder as an absolute path: below the file's folder if it exists there."""
-        if _URL.match(value) and not value.lower().startswith("file:"):
+    def _place(self, value: str, origin: Origin) -> str:
+        """The URL of an index or page as it is; a folder, below the file's folder or the repository's, as its path."""
+        error = RepositoryError(
+            f"{without_credentials(value)} is neither a URL nor a path in the repository",
+            file=origin.file,
+            line=origin.line,
+        )
+        try:
+            parts = urlsplit(value)
+            _ = parts.port
+        except ValueError as cause:
+            raise error from cause
+        if parts.scheme in ("http", "https") and parts.hostname:
             return value
         root = self._folder.resolve()
-        path = value.removeprefix("file://")
         for base in (root / posixpath.dirname(origin.file), root):
-            found = (base / path).resolve()
-            if found.is_relative_to(root) and found.exists():
+            found = path_below(base.resolve(), unquote(parts.path)) if parts.scheme in ("", "file") else None
+            if found is not None and found.is_relative_to(root):
                 return str(found)
-        raise RepositoryError(f"{value} does not exist in the repository", file=origin.file, line=origin.line)
+        raise error
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ocibuild.core.asks import Origin, PipAsks, RequirementsFile
 from ocibuild.core.errors import RepositoryError
@@ -103,15 +105,19 @@ def test_variables_come_from_the_caller_alone(monkeypatch: pytest.MonkeyPatch) -
         ("--hash=sha256:abc idna\n", 1, "pip has no option 'idna'"),
         ("idna --hash=md5:abc\n", 1, "not a hash"),
         ("-f './x\n", 1, "quotes do not match"),
-        ("-f ./missing\n", 1, "does not exist"),
+        ("-f ./missing\n", 1, "neither a URL nor a path in the repository"),
+        ("-i http://[::1\n", 1, "neither a URL nor a path in the repository"),
+        ("--extra-index-url file:///etc\n", 1, "neither a URL nor a path in the repository"),
+        ("http://h:port/x-1-py3-none-any.whl\n", 1, "not a URL"),
+        ("numpy\0\n", 1, "control character"),
         ("--no-binary numpy\n", 1, "asks for a build from source"),
         ("ftp://host/x-1-py3-none-any.whl\n", 1, "no way to a wheel"),
         ("https://host/x.whl\n", 1, "not the name of a wheel"),
         ("six @ https://host/idna-3-py3-none-any.whl\n", 1, "is a wheel of idna"),
         ("./missing-1-py3-none-any.whl\n", 1, "does not exist in the repository"),
-        ("../out-1-py3-none-any.whl\n", 1, "outside the repository"),
-        ("file:///etc/passwd\n", 1, "outside the repository"),
-        ("-f /etc\n", 1, "does not exist in the repository"),
+        ("../out-1-py3-none-any.whl\n", 1, "leads out of it"),
+        ("file:///etc/passwd\n", 1, "leads out of it"),
+        ("-f /etc\n", 1, "neither a URL nor a path"),
     ],
 )
 def test_bad_lines_are_named(text: str, line: int, match: str, tmp_path: Path) -> None:
@@ -138,7 +144,7 @@ def test_a_link_out_of_the_repository(tmp_path: Path) -> None:
     folder = tmp_path / "repository"
     folder.mkdir()
     (folder / "inside-1-py3-none-any.whl").symlink_to(outside)
-    with pytest.raises(RepositoryError, match="outside the repository"):
+    with pytest.raises(RepositoryError, match="leads out of it"):
         read("./inside-1-py3-none-any.whl\n", folder=folder)
 
 
@@ -183,3 +189,19 @@ def test_what_would_have_to_be_built(tmp_path: Path, line: str, reason: str) -> 
     (tmp_path / "x.tar.gz").write_bytes(b"")
     (only,) = read(line + "\n", folder=tmp_path).required
     assert reason in only.must_build
+
+
+WORDS = st.sampled_from(
+    ["numpy", "==", "1.0", " ", "  ", ";", "python_version", "<", "'3'", "@", "https://h/x-1-py3-none-any.whl", "http://[::1", "file:", "file://",
+     "[", "]", "a,b", "-r", "-c", "-e", "--hash=sha256:", "a" * 64, "\\", "\n", "#", "#egg=x", "&", "${A}", "git+", "./", "..", "/", ".whl", "~", "\0",
+     "é", "--find-links", "-f", "=", "\r", "http://h:port/x-1-py3-none-any.whl", "ü.tar.gz", "(", ")", "*", ",", "!", "%zz", "--index-url"]
+)  # fmt: skip
+
+
+@given(st.lists(WORDS, max_size=14).map("".join) | st.text(max_size=60))
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_written_is_read_or_refused_with_its_line(tmp_path: Path, text: str) -> None:
+    try:
+        read(text, folder=tmp_path, variables={"A": "b"})
+    except RepositoryError as error:
+        assert (error.file, error.line is None) == ("requirements.txt", False)  # noqa: PT017 - both outcomes are right
