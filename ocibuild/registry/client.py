@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ocibuild.core.errors import NetworkError, RegistryError
+from ocibuild.core.errors import NetworkError, OcibuildError, RegistryError
 from ocibuild.net.address import Origin, joined
 from ocibuild.net.challenge import Challenge, basic_authorization
 from ocibuild.net.client import Body, HttpClient
@@ -96,7 +96,11 @@ class RegistryClient:
         if response.status != _UNAUTHORIZED or not is_own or Origin.of(response.url) != Origin.of(url):
             return response
         header = response.headers.get("www-authenticate", "")
-        answer = self._answer(header, scopes, rejected=authorization)
+        try:
+            answer = self._answer(header, scopes, rejected=authorization)
+        except OcibuildError:
+            response.close()
+            raise
         if answer is None or answer == authorization:
             return response
         response.close()

@@ -105,8 +105,8 @@ class Repository:
         ) as response:
             if response.status not in (_OK, _CREATED, _ACCEPTED):
                 raise registry_error(response, f"writing the manifest {self._where}:{target}")
-            told = response.headers.get("docker-content-digest")
-            if told is not None and told != str(digest):
+            told = response.headers.get("docker-content-digest", "")
+            if told.startswith(f"{digest.algorithm}:") and told != str(digest):
                 raise IntegrityError(f"{self._where}:{target}: the registry took {digest} as {told!r}")
             return "oci-subject" in response.headers
 
