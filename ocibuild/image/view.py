@@ -166,6 +166,11 @@ class View:
                 table.pop(below, None)
         self._children = None
 
+    @property
+    def read_content(self) -> ReadContent:
+        """The reader of files that were not kept."""
+        return self._read_content
+
     def canonical(self, path: str) -> str:
         """``path`` with every parent that is a symbolic link replaced by what it names; the last part is kept.
 

@@ -127,16 +127,16 @@ class _Settings:
             raise self._error(key, f"must be one of {', '.join(Compression)}") from error
 
     def _pip(self, table: Mapping[str, Any]) -> dict[str, Any]:
-        """Options as a requirements file has them: ``index-url = "U"`` is ``--index-url U``."""
-        words: list[str] = []
+        """Options as lines of a requirements file: ``index-url = "U"`` is ``--index-url U``."""
+        lines: list[str] = []
         for key, value in table.items():
             if key not in ("index-url", "extra-index-url", "find-links", "no-index", "trusted-host"):
                 raise self._error(key, "no such option of [pip]")
             if key == "no-index":
-                words += ["--no-index"] if self._boolean(key, value) else []
+                lines += ["--no-index"] if self._boolean(key, value) else []
             else:
-                words += [word for text in self._texts(key, value) for word in (f"--{key}", text)]
-        return {"pip_options": tuple(words)}
+                lines += [f"--{key} {text}" for text in self._texts(key, value)]
+        return {"pip_options": tuple(lines)}
 
     def _apt(self, table: Mapping[str, Any]) -> dict[str, Any]:
         members: dict[str, Any] = {}

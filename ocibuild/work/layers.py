@@ -107,13 +107,12 @@ class LayerMaker:
 
     def missing(self, recipes: Iterable[LayerRecipe]) -> list[FragmentRecipe]:
         """The fragments that the store does not hold, and that would have to be placed, in the recipes' order."""
+        return [fragment for recipe in recipes for fragment in recipe.fragments if self.lacks([fragment])]
+
+    def lacks(self, fragments: Iterable[FragmentRecipe]) -> bool:
+        """Whether the store lacks any of these fragments."""
         compression = self._compressor.compression
-        return [
-            fragment
-            for recipe in recipes
-            for fragment in recipe.fragments
-            if self._fragments.locate(fragment.key, compression) is None
-        ]
+        return any(self._fragments.locate(fragment.key, compression) is None for fragment in fragments)
 
     def _make(self, recipe: LayerRecipe, pool: Executor) -> MadeLayer:
         known = [self._fragments.get(fragment.key) for fragment in recipe.fragments]

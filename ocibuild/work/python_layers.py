@@ -1,13 +1,13 @@
 """The layers of a Python environment: the environment itself, its wheels, and what several wheels share."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ocibuild.core.digest import Digest
 from ocibuild.core.package import LockedPackage
 from ocibuild.ecosystem.pip.place import PLACING_VERSION, PipPlaceContext, place
 from ocibuild.ecosystem.pip.prefix import DEFAULT_PREFIX, prefix_entries, prefix_interpreter
-from ocibuild.ecosystem.pip.settle import Settlement
+from ocibuild.ecosystem.pip.settle import Settlement, settle
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.image.view import View
 from ocibuild.layer.entry import Entry
@@ -15,7 +15,7 @@ from ocibuild.layer.fragment import fragment_key
 from ocibuild.layer.placement import Placement
 from ocibuild.spec.catalogue import Account
 from ocibuild.work.bodies import PackageBodies
-from ocibuild.work.layers import FragmentRecipe
+from ocibuild.work.layers import FragmentRecipe, MadeLayer
 
 __all__ = ["PythonLayers"]
 
@@ -23,37 +23,54 @@ _VERSION = f"pip {PLACING_VERSION}"
 _PREFIX_VERSION = "prefix 1"
 
 
-@dataclass(frozen=True, slots=True)
 class PythonLayers:
     """Makes the recipes of one environment for one Python; all of it belongs to ``owner``."""
 
-    target: PythonTarget
-    owner: Account
-    bodies: PackageBodies
-    prefix: str = DEFAULT_PREFIX
+    def __init__(
+        self, target: PythonTarget, owner: Account, bodies: PackageBodies, *, prefix: str = DEFAULT_PREFIX
+    ) -> None:
+        self._target = target
+        self._owner = owner
+        self._bodies = bodies
+        self._prefix = prefix
+        self._settlement = Settlement()
 
-    def fragment(self, package: LockedPackage, *, left_out: Sequence[str] = ()) -> FragmentRecipe:
+    def settle(self, packages: Sequence[LockedPackage], layers: Sequence[MadeLayer]) -> bool:
+        """Look at what the wheels hold; True where some must be placed again, without paths that several carry."""
+        fragments = {fragment.key: fragment for layer in layers for fragment in layer.fragments}
+        tables = [(package, fragments[self.fragment(package).key].table) for package in packages]
+        found = settle(tables)
+        if not found.winners:
+            return False  # nothing to settle, or settled before: what is left out is in no two fragments
+        self._settlement = found
+        return True
+
+    def fragment(self, package: LockedPackage) -> FragmentRecipe:
         """The fragment of one wheel, without the paths that the fix-ups hold."""
-        context = self._context(package, tuple(left_out))
+        context = self._context(package, self._settlement.left_out.get(package.name, ()))
         key = fragment_key(package.digest, context=context.canonical(), placing_version=_VERSION)
         return FragmentRecipe(
-            key, package.identity, lambda: place(package, self.bodies.path(package), context), (package,)
+            key, package.identity, lambda: place(package, self._bodies.path(package), context), (package,)
         )
 
-    def fix_ups(self, packages: Sequence[LockedPackage], settlement: Settlement) -> FragmentRecipe:
-        """The fragment of the entries that won over another wheel's."""
+    def fix_ups(self, packages: Sequence[LockedPackage]) -> FragmentRecipe | None:
+        """The fragment of the entries that won over another wheel's; None where no path is in two wheels."""
+        won = self._settlement.winners
+        if not won:
+            return None
         by_name = {package.name: package for package in packages}
-        winners = sorted({by_name[name] for name in settlement.winners.values()}, key=lambda package: package.name)
-        state = "\n".join(f"{path} {by_name[name].digest}" for path, name in sorted(settlement.winners.items()))
-        context = self._context(winners[0], ()).canonical()
-        key = fragment_key(Digest.of(state.encode()), context=context, placing_version=f"{_VERSION} fix-ups")
+        winners = [by_name[name] for name in sorted(set(won.values()))]
+        contexts = [self._context(package, ()) for package in winners]
+        state = "\n".join(f"{path} {by_name[name].digest}" for path, name in sorted(won.items()))
+        canonical = b"".join(context.canonical() for context in contexts)
+        key = fragment_key(Digest.of(state.encode()), context=canonical, placing_version=f"{_VERSION} fix-ups")
 
         def place_winners() -> Placement:
             return Placement(
                 entry
-                for package in winners
-                for entry in place(package, self.bodies.path(package), self._context(package, ())).entries
-                if settlement.winners.get(entry.path) == package.name
+                for package, context in zip(winners, contexts, strict=True)
+                for entry in place(package, self._bodies.path(package), context).entries
+                if won.get(entry.path) == package.name
             )
 
         return FragmentRecipe(key, "files that several wheels carry", place_winners, tuple(winners))
@@ -64,22 +81,22 @@ class PythonLayers:
         ``view`` gives the layers below, and is called only where the fragment must be made; ``below`` is a digest of
         all that they depend on.
         """
-        facts = f"{self.target} {self.prefix} {self.owner.uid} {self.owner.gid} {below}"
+        facts = f"{self._target} {self._prefix} {self._owner.uid} {self._owner.gid} {below}"
         key = fragment_key(Digest.of(facts.encode()), context=b"", placing_version=_PREFIX_VERSION)
 
         def entries() -> list[Entry]:
-            made = prefix_entries(self.target, view(), prefix=self.prefix, uid=self.owner.uid, gid=self.owner.gid)
+            made = prefix_entries(self._target, view(), prefix=self._prefix, uid=self._owner.uid, gid=self._owner.gid)
             return [replace(entry, content=entry.read()) for entry in made]
 
-        return FragmentRecipe(key, f"the Python {self.target.version} environment", lambda: Placement(entries()))
+        return FragmentRecipe(key, f"the Python {self._target.version} environment", lambda: Placement(entries()))
 
     def _context(self, package: LockedPackage, left_out: tuple[str, ...]) -> PipPlaceContext:
         return PipPlaceContext(
-            prefix=self.prefix,
-            python_version=self.target.minor_version,
-            interpreter=prefix_interpreter(self.target, self.prefix),
-            uid=self.owner.uid,
-            gid=self.owner.gid,
+            prefix=self._prefix,
+            python_version=self._target.minor_version,
+            interpreter=prefix_interpreter(self._target, self._prefix),
+            uid=self._owner.uid,
+            gid=self._owner.gid,
             requested=package.requested,
             direct_url=package.fields.get("direct_url", ""),
             left_out=left_out,

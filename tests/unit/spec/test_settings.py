@@ -59,8 +59,11 @@ def test_every_option() -> None:
     assert options.command == ("python", "main.py")
     assert (options.environment, options.labels) == ({"A": "1"}, {"org.example": "x"})
     assert options.pip_options == (
-        "--index-url", "http://127.0.0.1/simple", "--find-links", "wheels", "--find-links", "more", "--no-index",
-    )  # fmt: skip
+        "--index-url http://127.0.0.1/simple",
+        "--find-links wheels",
+        "--find-links more",
+        "--no-index",
+    )
     assert options.apt_recommends
     (source,) = options.apt_sources
     assert (source.name, source.suite, source.signed_by, source.pin_priority) == ("vendor", "./", b"KEY", 900)

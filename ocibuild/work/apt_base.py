@@ -1,0 +1,64 @@
+"""A base image made of a distribution's packages alone, without a registry: ``apt:bookworm``."""
+
+from collections.abc import Sequence
+from types import MappingProxyType
+
+from ocibuild.core.clock import FIXED_TIME
+from ocibuild.core.descriptor import Descriptor
+from ocibuild.core.digest import Digest
+from ocibuild.core.errors import BuildError
+from ocibuild.core.package import LockedPackage
+from ocibuild.core.platform import Platform
+from ocibuild.ecosystem.apt.base import seed_entries
+from ocibuild.ecosystem.apt.source import distribution_of
+from ocibuild.image.view import View
+from ocibuild.plan.packing import pack
+from ocibuild.store.store import Store
+from ocibuild.work.apt_layers import AptLayers
+from ocibuild.work.assemble import ImageSettings, assemble
+from ocibuild.work.base import empty_base
+from ocibuild.work.bodies import PackageBodies
+from ocibuild.work.contents import FragmentContents
+from ocibuild.work.layers import LayerMaker
+from ocibuild.work.stack import PackageLayers, entries_fragment, table_of, tables_of
+
+__all__ = ["make_apt_base"]
+
+_MOST_PACKAGE_LAYERS = 4
+"""A base is shared by every image on it: few layers, but enough for both to be made and pulled at once."""
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def make_apt_base(
+    suite: str,
+    platform: Platform,
+    packages: Sequence[LockedPackage],
+    *,
+    maker: LayerMaker,
+    bodies: PackageBodies,
+    store: Store,
+) -> Descriptor:
+    """The manifest of an image of exactly these packages, in the store; the same bytes on every machine.
+
+    A MachineError where a package's scripts would have to run.
+    """
+    empty = empty_base(platform)
+    architecture = platform.debian_architecture
+    seeds = seed_entries(suite, distribution_of(suite), architecture)
+    contents = FragmentContents(store, empty.view.read_content)
+    below = View(read_content=contents).extended([table_of(seeds)])
+    apt = AptLayers(packages, (), view=below, below=Digest.of(suite.encode()), architecture=architecture, bodies=bodies)
+    layers = PackageLayers(maker, bodies, below)
+    packed = pack(packages, most_layers=_MOST_PACKAGE_LAYERS)
+    made = layers.make(packed, {"apt": apt.fragment})
+    if apt.settle(made):
+        made = layers.make(packed, {"apt": apt.fragment})
+        if apt.settle(made):
+            raise BuildError(f"apt:{suite}: the packages' files contradict each other")
+    view = below.extended(tables_of(made))
+    state = PackageLayers(maker, bodies, view).single(
+        "the system's state", [entries_fragment("merged /usr", seeds), apt.state(made, view)]
+    )
+    settings = ImageSettings(MappingProxyType({"PATH": _PATH}), MappingProxyType({}), command=("bash",))
+    return assemble(empty, [*made, state], settings=settings, created=FIXED_TIME, timed=frozenset(), store=store)

@@ -1,0 +1,184 @@
+"""Building the image of one platform: from a base and a lock to a manifest in the store."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ocibuild.core.descriptor import Descriptor
+from ocibuild.core.digest import Digest
+from ocibuild.core.errors import BuildError
+from ocibuild.core.package import Ecosystem, LockedPackage
+from ocibuild.core.platform import Platform
+from ocibuild.ecosystem.pip.target import PythonTarget
+from ocibuild.image.overlay import Overlay
+from ocibuild.image.view import View
+from ocibuild.layer.entry import Entry
+from ocibuild.layer.placement import Placement
+from ocibuild.lock import LOCK_PATH, Lock, PlatformLock
+from ocibuild.plan.accounts import ensure_account
+from ocibuild.plan.packing import PackedLayer, pack
+from ocibuild.plan.skeleton import FolderOwner
+from ocibuild.plan.source_layer import TreePlace, tree_entries, tree_key
+from ocibuild.source.folder import read_folder
+from ocibuild.source.tree import SourceTree
+from ocibuild.spec.catalogue import Account, CatalogueLayer
+from ocibuild.store.store import Store
+from ocibuild.work.apt_layers import AptLayers
+from ocibuild.work.assemble import ImageSettings, assemble
+from ocibuild.work.base import Base
+from ocibuild.work.bodies import PackageBodies
+from ocibuild.work.contents import FragmentContents
+from ocibuild.work.layers import FragmentRecipe, LayerMaker, MadeLayer
+from ocibuild.work.python_layers import PythonLayers
+from ocibuild.work.stack import PackageLayers, entries_fragment, table_of, tables_of
+
+__all__ = ["OTHER_LAYERS", "PlatformBuild"]
+
+OTHER_LAYERS = 7
+"""Layers that hold no packages: accounts and removals, state, environment, fix-ups, catalogue, lock, source."""
+
+_MOST_ROUNDS = 3
+"""One round shows which packages must be placed in another context, a second does so; a third finds a contradiction."""
+
+_SOURCE = "source"
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformBuild:
+    """All that decides one image. ``account`` owns the source and the Python environment.
+
+    ``target`` is None where nothing is asked of pip.
+    """
+
+    platform: Platform
+    base: Base
+    lock: PlatformLock
+    target: PythonTarget | None
+    catalogue: tuple[CatalogueLayer, ...]
+    account: Account
+    tree: SourceTree
+    source_time: int
+    settings: ImageSettings
+    most_layers: int
+
+    def packed(self) -> tuple[PackedLayer, ...]:
+        """The package layers of the image, as the plan shows them."""
+        return pack(self.lock.packages, most_layers=max(2, self.most_layers - OTHER_LAYERS))
+
+    def of(self, ecosystem: Ecosystem) -> list[LockedPackage]:
+        """The lock's packages of one ecosystem, in the lock's order."""
+        return [package for package in self.lock.packages if package.ecosystem is ecosystem]
+
+    def make(self, maker: LayerMaker, bodies: PackageBodies, store: Store) -> Descriptor:
+        """Make what the store lacks, and return the descriptor of the manifest, which is in the store then."""
+        layers = _Stack(self, maker, bodies, store).made()
+        timed = frozenset({_SOURCE})
+        return assemble(self.base, layers, settings=self.settings, created=self.source_time, timed=timed, store=store)
+
+
+class _Stack:
+    """The layers on one base, lowest first, and the view of what is there so far."""
+
+    def __init__(self, build: PlatformBuild, maker: LayerMaker, bodies: PackageBodies, store: Store) -> None:
+        self._build = build
+        self._maker = maker
+        self._bodies = bodies
+        self._store = store
+        self._contents = FragmentContents(store, build.base.view.read_content)
+        self._accounts = _account_entries(build)
+        self._base = build.base.view.extended([table_of(self._accounts)], read_content=self._contents)
+        self._below = Digest.of(f"{build.base.digest} {build.base.name} {build.catalogue}".encode())
+        account = build.account
+        self._owners = (FolderOwner(), FolderOwner("srv/conda", account.uid, account.gid))
+
+    def made(self) -> list[MadeLayer]:
+        """All layers, in the order of the design's section 4."""
+        build = self._build
+        apt = AptLayers(
+            build.of(Ecosystem.APT),
+            build.lock.removals,
+            view=self._base,
+            below=self._below,
+            architecture=build.platform.debian_architecture,
+            bodies=self._bodies,
+        )
+        python = PythonLayers(build.target, build.account, self._bodies) if build.target else None
+        debs, wheels = self._package_layers(apt, python)
+        layers = self._first([*self._accounts, *apt.whiteouts(debs)]) + debs
+        view = self._base.extended(tables_of(debs))
+        if debs or build.lock.removals:
+            state = self._single(view, "the state of the Debian packages", [apt.state(debs, view)])
+            layers.append(state)
+            view = view.extended(tables_of([state]))
+        if python is not None:
+            below = Digest.of(" ".join([str(self._below), *(layer.key for layer in layers)]).encode())
+            environment = [python.environment(lambda: view, below=below)]
+            layers.append(self._single(view, "the Python environment", environment))
+            layers += wheels
+            winners = python.fix_ups(build.of(Ecosystem.PIP))
+            if winners is not None:
+                layers.append(self._single(view, "files that several wheels carry", [winners]))
+        full = view.extended(tables_of(layers[len(debs) :]))
+        return [*layers, *self._files(full)]
+
+    def _package_layers(self, apt: AptLayers, python: PythonLayers | None) -> tuple[list[MadeLayer], list[MadeLayer]]:
+        """The layers of Debian packages and of wheels, made together until every package's place is settled."""
+        packed = self._build.packed()
+        fragment_of: dict[str, Callable[[LockedPackage], FragmentRecipe]] = {Ecosystem.APT: apt.fragment}
+        if python is not None:
+            fragment_of[Ecosystem.PIP] = python.fragment
+        package_layers = PackageLayers(self._maker, self._bodies, self._base, self._owners)
+        for _ in range(_MOST_ROUNDS):
+            made = package_layers.make(packed, fragment_of)
+            pairs = list(zip(packed, made, strict=True))
+            debs = [layer for plan, layer in pairs if plan.ecosystem is Ecosystem.APT]
+            wheels = [layer for plan, layer in pairs if plan.ecosystem is Ecosystem.PIP]
+            unsettled = apt.settle(debs)
+            if python is not None and python.settle(self._build.of(Ecosystem.PIP), wheels):
+                unsettled = True
+            if not unsettled:
+                return debs, wheels
+        raise BuildError("the packages' files contradict each other: no placing of them is settled")
+
+    def _first(self, entries: Sequence[Entry]) -> list[MadeLayer]:
+        """The layer of accounts and of everything that goes: all whiteouts, so that no package layer holds any."""
+        if not entries:
+            return []
+        return [self._single(self._build.base.view, "accounts and removals", [entries_fragment("accounts", entries)])]
+
+    def _files(self, below: View) -> list[MadeLayer]:
+        """The layers of files: the catalogue's and the lock, then the repository's."""
+        build = self._build
+        lock = Lock({build.platform: build.lock}).to_text().encode()
+        fragments = [entries_fragment("lock", [Entry.file(LOCK_PATH, lock)])]
+        fragments += [
+            _tree_fragment(f"layer {layer.name}", read_folder(layer.files), TreePlace(""))
+            for layer in build.catalogue
+            if layer.files is not None
+        ]
+        account = build.account
+        place = TreePlace(account.home.lstrip("/"), account.uid, account.gid, build.source_time)
+        owner = FolderOwner(place.path, account.uid, account.gid)
+        return [
+            self._single(below, "the lock and the catalogue", fragments),
+            self._single(below, _SOURCE, [_tree_fragment("source", build.tree, place)], owner=owner),
+        ]
+
+    def _single(
+        self, below: View, name: str, fragments: Sequence[FragmentRecipe], *, owner: FolderOwner | None = None
+    ) -> MadeLayer:
+        owners = (*self._owners, owner) if owner is not None else self._owners
+        missing = [package for fragment in fragments for package in fragment.packages]
+        self._bodies.fetch_ahead(missing if self._maker.lacks(fragments) else [])
+        return PackageLayers(self._maker, self._bodies, below, owners).single(name, fragments)
+
+
+def _account_entries(build: PlatformBuild) -> list[Entry]:
+    overlay = Overlay(build.base.view)
+    for layer in build.catalogue:
+        for account in layer.accounts:
+            ensure_account(overlay, account)
+    return overlay.changes()
+
+
+def _tree_fragment(subject: str, tree: SourceTree, place: TreePlace) -> FragmentRecipe:
+    return FragmentRecipe(tree_key(tree, place), subject, lambda: Placement(tree_entries(tree, place)))
