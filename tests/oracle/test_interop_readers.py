@@ -4,12 +4,10 @@ Two traps (each was met): programs keep what they once unpacked by diff_id or ca
 image here has contents of its own; and a test that compares nothing passes, so a case that must differ is here too.
 """
 
-import hashlib
 import json
 import os
 import random
 import shutil
-import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -31,6 +29,7 @@ from ocibuild.layer.compression import Compression
 from ocibuild.layer.entry import Entry
 from tests.support.made_images import MadeImage, raw_tar, replace_manifest
 from tests.support.random_trees import random_layers
+from tests.support.trees import tree
 
 pytestmark = [
     pytest.mark.root,
@@ -82,21 +81,6 @@ def podman(policy: Path) -> Iterator[Podman]:
         made = Podman(Path(folder), policy)
         yield made
         made.close()
-
-
-def tree(root: Path) -> dict[str, tuple[object, ...]]:
-    """Path -> all that a file system says of it; hard links are told by the first path of the same file."""
-    found: dict[str, tuple[object, ...]] = {}
-    first: dict[int, str] = {}
-    for path in sorted(root.rglob("*")):
-        name, status = str(path.relative_to(root)), path.lstat()
-        facts = (oct(status.st_mode), status.st_uid, status.st_gid)
-        if stat.S_ISDIR(status.st_mode):
-            found[name] = facts
-            continue
-        content = str(path.readlink()) if path.is_symlink() else hashlib.sha256(path.read_bytes()).hexdigest()
-        found[name] = (*facts, content, first.setdefault(status.st_ino, name), status.st_mtime)
-    return found
 
 
 def made(seed: int, compression: Compression) -> MadeImage:
