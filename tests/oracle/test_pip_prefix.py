@@ -3,17 +3,24 @@
 import json
 import os
 import shutil
+import ssl
 import subprocess
+import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 
 import packaging
 import pytest
 
+from ocibuild.core.asks import PipAsks, RequirementsFile
 from ocibuild.core.platform import Platform
-from ocibuild.ecosystem.pip.prefix import prefix_entries, prefix_interpreter
+from ocibuild.ecosystem.pip.configuration import IndexSettings
+from ocibuild.ecosystem.pip.place import PipPlaceContext, place
+from ocibuild.ecosystem.pip.prefix import prefix_entries, prefix_interpreter, seed_requirements
+from ocibuild.ecosystem.pip.resolve import resolve
 from ocibuild.ecosystem.pip.target import PythonTarget, find_python
 from ocibuild.image.view import View, ViewEntry
-from ocibuild.layer.entry import EntryKind
+from ocibuild.layer.entry import Entry, EntryKind
 
 PYTHON = Path("/usr/bin/python3")
 
@@ -97,18 +104,72 @@ def test_the_tree_equals_venvs(tmp_path: Path, view: View, target: PythonTarget)
             assert entry.mode == path.stat().st_mode & 0o7777
 
 
+@pytest.mark.network
+def test_an_environment_with_packages_works(tmp_path: Path, view: View, target: PythonTarget) -> None:
+    """Written to disk it is an environment that Python, the programs in it, and pip itself take for their own."""
+    folder = tmp_path / "env"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_", "PYTHON"))}
+    environment = kept | {"PIP_CONFIG_FILE": "/dev/null", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    asks = PipAsks(
+        files=(RequirementsFile("requirements.txt", "pandas\nrequests[socks]\nipykernel\n"),),
+        requirements=seed_requirements(target),
+    )
+    resolution = resolve(
+        asks, target, IndexSettings(), folder=tmp_path, cache_folder=tmp_path / "uv", environment=environment
+    )
+    write(prefix_entries(target, view, prefix=str(folder)[1:]))
+    for package in resolution.packages:
+        url = resolution.addresses[package.source] + package.path
+        body = tmp_path / package.fields["filename"]
+        with urllib.request.urlopen(url, context=ssl.create_default_context()) as answer:
+            body.write_bytes(answer.read())
+        context = PipPlaceContext(
+            prefix=str(folder)[1:], python_version=target.minor_version,
+            interpreter=prefix_interpreter(target, str(folder)[1:]), requested=package.requested,
+        )  # fmt: skip
+        write(place(package, body, context).entries)
+
+    def run(*arguments: str) -> str:
+        program, *rest = arguments
+        return subprocess.run(
+            [folder / "bin" / program, *rest], capture_output=True, text=True, check=True, env=environment
+        ).stdout
+
+    assert run("python", "-c", "import numpy, pandas, requests, zmq; print(pandas.Series([1, 2]).sum())").strip() == "3"
+    assert run("jupyter-kernelspec", "list")
+    assert "No broken requirements" in run("pip", "check")
+    listed = {
+        item["name"].lower().replace("_", "-"): item["version"]
+        for item in json.loads(run("pip", "list", "--format=json"))
+    }
+    assert listed == {package.name: package.version for package in resolution.packages}
+    inspected = json.loads(run("pip", "inspect"))["installed"]
+    top = {item["metadata"]["name"].lower() for item in inspected if item["requested"]}
+    assert {"pandas", "requests", "ipykernel", "pip"} <= top
+    assert "numpy" not in top
+    run("pip", "uninstall", "--yes", "pandas", "ipykernel")
+    left = {path.name.partition("-")[0].lower() for path in folder.rglob("*.dist-info")}
+    assert not left & {"pandas", "ipykernel"}
+    assert not list(folder.rglob("pandas"))
+
+
+def write(entries: Iterable[Entry]) -> None:
+    for entry in entries:
+        path = Path(f"/{entry.path}")
+        if entry.kind is EntryKind.DIRECTORY:
+            path.mkdir(parents=True, exist_ok=True)
+        elif entry.kind is EntryKind.SYMLINK:
+            path.symlink_to(entry.link)
+        else:
+            path.write_bytes(b"".join(entry.chunks()))
+            path.chmod(entry.mode)
+
+
 def test_an_environment_without_templates_works(tmp_path: Path, view: View, target: PythonTarget) -> None:
     folder = tmp_path / "an env"
     known = {path: view.get(path) for path in view if "venv" not in path}
     bare = View({path: found for path, found in known.items() if found})
-    for entry in prefix_entries(target, bare, prefix=str(folder)[1:]):
-        path = Path(f"/{entry.path}")
-        if entry.kind is EntryKind.DIRECTORY:
-            path.mkdir(parents=True)
-        elif entry.kind is EntryKind.SYMLINK:
-            path.symlink_to(entry.link)
-        else:
-            path.write_bytes(entry.read())
+    write(prefix_entries(target, bare, prefix=str(folder)[1:]))
     script = f". '{folder}/bin/activate' && python -c 'import sys; print(sys.prefix, sys.version.split()[0])'"
     said = subprocess.run(["/bin/sh", "-euc", script], capture_output=True, text=True, check=True).stdout
     assert said.strip() == f"{folder} {target.version}"

@@ -1,8 +1,9 @@
 """The Python environment that packages are placed into: what ``python3 -m venv`` of the image's Python makes, as data.
 
-Source: CPython's ``Lib/venv/__init__.py`` (3.11 to 3.14). Differences, all without effect on what runs: pip and
-setuptools come as packages of their own and newer than those that ``ensurepip`` carries, and where the image's Python
-has no ``venv`` module there are no ``activate`` scripts but a short one for POSIX shells.
+Source: CPython's ``Lib/venv/__init__.py``, compared with 3.11's and 3.13's. Differences, all without effect on what
+runs: pip and setuptools come as packages of their own, newer than those that ``ensurepip`` carries; where the image's
+Python has no ``venv`` module there are no ``activate`` scripts but a short one for POSIX shells; and 3.14's joke, one
+more link to the interpreter with a Greek letter in its name, is left out.
 """
 
 import shlex
@@ -18,7 +19,7 @@ __all__ = ["DEFAULT_PREFIX", "prefix_entries", "prefix_interpreter", "seed_requi
 DEFAULT_PREFIX = "srv/conda/envs/notebook"
 """Binder's ``NB_PYTHON_PREFIX``, without its leading slash."""
 
-_SCRIPTS = ("common/activate", "common/Activate.ps1", "posix/activate.csh", "posix/activate.fish")
+_SCRIPTS = ("activate", "Activate.ps1", "activate.csh", "activate.fish")
 _GITIGNORE = "# Created by venv; see https://docs.python.org/3/library/venv.html\n*\n"
 _SHORT_ACTIVATE = """\
 # Use with ". bin/activate" in a POSIX shell.
@@ -72,7 +73,7 @@ def _configuration(target: PythonTarget, prefix: str) -> bytes:
     lines = (
         f"home = {target.interpreter.rpartition('/')[0]}",
         "include-system-site-packages = false",
-        f"version = {target.version}",
+        f"version = {target.release}",
         f"executable = /{target.executable}",
         f"command = {target.interpreter} -m venv /{prefix}",
     )
@@ -80,21 +81,22 @@ def _configuration(target: PythonTarget, prefix: str) -> bytes:
 
 
 def _activate_scripts(target: PythonTarget, view: View, prefix: str) -> Iterator[tuple[str, bytes]]:
-    templates = f"{target.standard_library}/venv/scripts"
-    found = False
-    for script in _SCRIPTS:
-        name = script.rpartition("/")[2]
-        # 3.14 keeps all but PowerShell's under common/, as POSIX shells run on Windows too.
-        for path in (f"{templates}/{script}", f"{templates}/common/{name}"):
-            if path in view:
-                found = True
-                yield name, _filled(view.read(path).decode(), name, prefix).encode()
-                break
-    if not found:
-        yield "activate", _filled(_SHORT_ACTIVATE, "activate", prefix).encode()
+    folder = f"{target.standard_library}/venv/scripts"
+    # Each script stands in the folder of its platforms, which changed with Python 3.13.
+    paths = [f"{folder}/{kind}/{name}" for kind in ("common", "posix") for name in _SCRIPTS]
+    templates = {path.rpartition("/")[2]: view.read(path).decode() for path in paths if path in view}
+    # Until 3.12 the prompt that is filled in has parentheses, from 3.13 on the templates have them.
+    posix = templates.get("activate", "")
+    prompt = _name(prefix) if '("__VENV_PROMPT__")' in posix else f"({_name(prefix)}) "
+    for name, template in sorted((templates or {"activate": _SHORT_ACTIVATE}).items()):
+        yield name, _filled(template, name, prefix, prompt).encode()
 
 
-def _filled(template: str, name: str, prefix: str) -> str:
+def _name(prefix: str) -> str:
+    return prefix.rpartition("/")[2]
+
+
+def _filled(template: str, name: str, prefix: str, prompt: str) -> str:
     """The template with its placeholders filled in, quoted for its shell unless the template itself quotes them.
 
     Until the fix of CVE-2024-9287 templates held ``"__VENV_DIR__"`` and venv put values in as they were.
@@ -102,12 +104,10 @@ def _filled(template: str, name: str, prefix: str) -> str:
     quote = _quoted_for_powershell if name.endswith(".ps1") else shlex.quote
     if any(f"{mark}__VENV_DIR__{mark}" in template for mark in "\"'"):
         quote = _unquoted
-    environment = prefix.rpartition("/")[2]
-    adds_parentheses = "(__VENV_PROMPT__" in template or '("__VENV_PROMPT__' in template
     values = {
         "__VENV_DIR__": f"/{prefix}",
-        "__VENV_NAME__": environment,
-        "__VENV_PROMPT__": environment if adds_parentheses else f"({environment}) ",
+        "__VENV_NAME__": _name(prefix),
+        "__VENV_PROMPT__": prompt,
         "__VENV_BIN_NAME__": "bin",
         "__VENV_PYTHON__": f"/{prefix}/bin/python3",
     }

@@ -58,6 +58,11 @@ class PythonTarget:
         return ".".join(self.version.split(".")[:2])
 
     @property
+    def release(self) -> str:
+        """The version's three numbers, without what marks a prerelease."""
+        return re.sub(r"[a-z].*", "", self.version)
+
+    @property
     def uv_platform(self) -> str:
         """What ``uv pip compile --python-platform`` is given; a MachineError for what uv has no name for."""
         machine = self.platform.machine
