@@ -1,0 +1,48 @@
+"""``ocibuild build``: from a repository to an image."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ocibuild.cli.options import build_options, build_options_of, verbosity_of, verbosity_options
+from ocibuild.cli.progress import rendering
+from ocibuild.core.events import Notice
+from ocibuild.store.store import Store
+from ocibuild.work.build import build, read_request
+
+__all__ = ["command"]
+
+
+@click.command(name="build")
+@click.argument("source", default=".", type=click.Path(path_type=Path))
+@build_options
+@click.option("--json", "as_json", is_flag=True, help="The result as a JSON object.")
+@verbosity_options
+def command(*, source: Path, as_json: bool, json_logs: bool, quiet: bool, verbose: bool, **options: Any) -> None:
+    """Build an image from the repository SOURCE (a folder; default: the current one).
+
+    Reads apt.txt, requirements.txt and ocibuild.toml, at the top or in binder/. Prints the image's digest. Without
+    --output the image stays in the store, under its IMAGE name or the folder's name.
+    """
+    with rendering(verbosity_of(json_logs=json_logs, quiet=quiet, verbose=verbose)) as events:
+        store = Store.of_environment(os.environ)
+        if store.notice:
+            events(Notice(store.notice))
+        request = read_request(source, build_options_of(options), store=store, environment=os.environ, events=events)
+        outcome = build(request, store=store, environment=os.environ, events=events)
+    descriptor = outcome.descriptor
+    if as_json:
+        result = {
+            "digest": str(descriptor.digest),
+            "media_type": descriptor.media_type,
+            "images": [str(image) for image in request.images],
+            "outputs": [str(output) for output in request.outputs],
+            "pushed": request.options.push,
+            "is_new": outcome.is_new,
+        }
+        click.echo(json.dumps(result))
+    else:
+        click.echo(str(descriptor.digest))

@@ -1,0 +1,168 @@
+"""The conductor of ``ocibuild build``: from a folder and options to an image that is written and pushed."""
+
+import platform as host
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocibuild.core.clock import source_time
+from ocibuild.core.descriptor import Descriptor
+from ocibuild.core.errors import UsageError
+from ocibuild.core.events import EventSink, Notice
+from ocibuild.core.platform import Platform
+from ocibuild.core.reference import Reference
+from ocibuild.image.source import ImageSource, members
+from ocibuild.source.folder import read_folder
+from ocibuild.source.tree import SourceTree
+from ocibuild.spec.catalogue import CatalogueLayer, read_catalogue_layer, shipped_layer
+from ocibuild.spec.options import DEFAULT_BASE, BuildOptions
+from ocibuild.spec.repository import RepositorySpec, read_repository
+from ocibuild.store.image_source import StoreSource
+from ocibuild.store.store import Store
+from ocibuild.work.outputs import Output, write_output
+from ocibuild.work.recall import DEFAULT_MAX_AGE_SECONDS, recall_build, remember_build, state_key
+
+__all__ = ["BuildOutcome", "BuildRequest", "build", "read_request"]
+
+DEFAULT_ACCOUNT_LAYER = "account"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """A repository with all options said, and everything of this machine that decides the image's bytes."""
+
+    folder: Path
+    tree: SourceTree
+    spec: RepositorySpec
+    options: BuildOptions
+    catalogue: tuple[CatalogueLayer, ...]
+    platforms: tuple[Platform, ...]
+    source_time: int
+    images: tuple[Reference, ...]
+    outputs: tuple[Output, ...]
+
+    @property
+    def base(self) -> str:
+        """The base, as written."""
+        return self.options.base or DEFAULT_BASE
+
+    @property
+    def key(self) -> str:
+        """The key of what this request makes, as long as what it resolves to stays the same."""
+        return state_key(
+            str(self.tree.digest),
+            self.options.canonical(),
+            [str(platform) for platform in self.platforms],
+            self.source_time,
+            [layer_state(layer) for layer in self.catalogue],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOutcome:
+    """The image that was made or found; ``is_new`` is False where there was nothing to do."""
+
+    descriptor: Descriptor
+    is_new: bool
+
+
+def layer_state(layer: CatalogueLayer) -> list[str]:
+    """What of a catalogue layer decides an image's bytes."""
+    files = str(read_folder(layer.files).digest) if layer.files is not None else ""
+    return [layer.name, repr(layer.accounts), repr(sorted(layer.environment.items())), files]
+
+
+def read_request(
+    folder: Path, said: BuildOptions, *, store: Store, environment: Mapping[str, str], events: EventSink
+) -> BuildRequest:
+    """Read the repository and join its options with what the command line said (``said``).
+
+    A UsageError for options that contradict each other; whatever the readers of the repository's files raise.
+    """
+    tree = read_folder(folder, records=store.records)
+    listed = {file.path for file in tree.files}
+    spec = read_repository(tree.read, exists=listed.__contains__)
+    for notice in spec.notices:
+        events(Notice(notice, warning=True))
+    options = said.over(spec.options)
+    images = tuple(Reference.parse(image) for image in options.images)
+    if options.push and not images:
+        raise UsageError("--push needs an image name", hint="add -t HOST/NAME:TAG")
+    if any(image.digest for image in images):
+        raise UsageError("an image is tagged by name, not by digest", hint="write -t HOST/NAME:TAG")
+    catalogue = (
+        shipped_layer(DEFAULT_ACCOUNT_LAYER),
+        *(read_catalogue_layer(Path(path)) for path in options.layer_folders),
+    )
+    return BuildRequest(
+        folder,
+        tree,
+        spec,
+        options,
+        catalogue,
+        options.platforms or (Platform.parse(host.machine()),),
+        source_time(environment, tree.commit_time),
+        images,
+        tuple(map(Output.parse, options.outputs)),
+    )
+
+
+def build(request: BuildRequest, *, store: Store, environment: Mapping[str, str], events: EventSink) -> BuildOutcome:
+    """Make the image, write and push it where the request says, and name it in the store.
+
+    What the store has is not made again; with nothing to make, nothing heavy is even imported.
+    """
+    options = request.options
+    max_age = DEFAULT_MAX_AGE_SECONDS if options.max_age_seconds is None else options.max_age_seconds
+    known = None if options.refresh else recall_build(store, request.key, now=time.time(), max_age_seconds=max_age)
+    if known is not None:
+        _deliver(request, known.descriptor, known.base, store=store, environment=environment, events=events)
+        return BuildOutcome(known.descriptor, is_new=False)
+    from ocibuild.work.make import make_image  # noqa: PLC0415 - a build with nothing to do must not pay for it
+
+    made = make_image(request, store=store, environment=environment, events=events)
+    remember_build(
+        store, request.key, made.descriptor, base=made.base, base_layers=made.base_layers, resolved=made.resolved
+    )
+    _deliver(request, made.descriptor, made.base, store=store, environment=environment, events=events)
+    return BuildOutcome(made.descriptor, is_new=True)
+
+
+def _deliver(
+    request: BuildRequest,
+    descriptor: Descriptor,
+    base: str,
+    *,
+    store: Store,
+    environment: Mapping[str, str],
+    events: EventSink,
+) -> None:
+    """Write the outputs, push, and name the image in the store, in this order: a name never comes first."""
+    name = str(request.images[0]) if request.images else request.folder.resolve().name
+    platform = request.platforms[0] if len(request.platforms) == 1 else None
+
+    def write(source: ImageSource) -> None:
+        for output in request.outputs:
+            write_output(source, output, tags=request.images, platform=platform, events=events)
+
+    local = StoreSource(store, descriptor, name=name)
+    if not request.outputs or _is_complete(store, local):
+        write(local)
+    else:
+        from ocibuild.work.places import open_source  # noqa: PLC0415 - only where a base's layers are not here
+
+        with open_source(base, environment=environment, events=events) as elsewhere:
+            write(StoreSource(store, descriptor, name=name, elsewhere=elsewhere))
+    if request.options.push:
+        from ocibuild.work.push import push_image  # noqa: PLC0415 - as above
+
+        for image in request.images:
+            push_image(store, descriptor, image, base=base, environment=environment, events=events)
+    for tag in map(str, request.images or (name,)):
+        store.images.put(tag, descriptor)
+
+
+def _is_complete(store: Store, source: StoreSource) -> bool:
+    """Whether every layer is in the store."""
+    return all(member.descriptor.digest in store.blobs for member in members(source))

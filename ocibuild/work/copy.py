@@ -1,0 +1,53 @@
+"""Copying finished images: into registries and out of them."""
+
+from collections.abc import Mapping, Sequence
+
+from ocibuild.core.digest import Digest
+from ocibuild.core.errors import ImageError
+from ocibuild.core.events import EventSink
+from ocibuild.core.platform import Platform
+from ocibuild.core.reference import Reference
+from ocibuild.store.image_source import StoreSource, import_image
+from ocibuild.store.store import Store
+from ocibuild.work.outputs import Output, write_output
+from ocibuild.work.places import open_local_source, registry_reference
+from ocibuild.work.remote import open_remote
+
+__all__ = ["pull_image", "push_source"]
+
+
+def push_source(
+    text: str, image: Reference, *, store: Store, environment: Mapping[str, str], events: EventSink
+) -> Digest:
+    """Copy the image that ``text`` names to a registry; its digest.
+
+    Between two repositories of one registry layers are mounted, not sent.
+    """
+    source = open_local_source(text, store)
+    with open_remote(environment=environment, store=store, events=events) as remote:
+        if source is not None:
+            return remote.push(source, image).digest
+        origin = registry_reference(text)
+        if origin is None:
+            raise ImageError(f"{text}: no such image")
+        mount_from = (origin.repository,) if origin.registry == image.registry else ()
+        return remote.push(remote.source(origin), image, mount_from=mount_from).digest
+
+
+def pull_image(
+    image: Reference,
+    outputs: Sequence[Output],
+    *,
+    platform: Platform | None,
+    store: Store,
+    environment: Mapping[str, str],
+    events: EventSink,
+) -> Digest:
+    """Copy an image of a registry into the store, under its name, and to each output; its digest."""
+    with open_remote(environment=environment, store=store, events=events) as remote:
+        descriptor = import_image(remote.source(image), store)
+    source = StoreSource(store, descriptor, name=str(image))
+    for output in outputs:
+        write_output(source, output, tags=(image,), platform=platform, events=events)
+    store.images.put(str(image), descriptor)
+    return descriptor.digest

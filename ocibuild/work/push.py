@@ -1,0 +1,58 @@
+"""Pushing an image of the store, and finding out at little cost that there is nothing to push."""
+
+from collections.abc import Mapping
+
+from ocibuild.core.descriptor import Descriptor
+from ocibuild.core.errors import UsageError
+from ocibuild.core.events import EventSink, Notice
+from ocibuild.core.reference import Reference
+from ocibuild.registry.credentials import default_chain
+from ocibuild.registry.freshness import probe_tag
+from ocibuild.registry.location import Locations
+from ocibuild.store.image_source import StoreSource
+from ocibuild.store.store import Store
+
+__all__ = ["base_reference", "push_image"]
+
+
+def base_reference(base: str) -> Reference | None:
+    """The registry reference that a base is, or None for a base of packages, a layout or ``scratch``."""
+    if base == "scratch" or base.partition(":")[0] in ("apt", "oci", "oci-archive", "docker-archive"):
+        return None
+    try:
+        return Reference.parse(base)
+    except UsageError:
+        return None
+
+
+def push_image(
+    store: Store,
+    descriptor: Descriptor,
+    image: Reference,
+    *,
+    base: str,
+    environment: Mapping[str, str],
+    events: EventSink,
+) -> None:
+    """See to it that the tag names this image. Where it does already, one light question is all that is sent.
+
+    Layers of a base in the same registry are mounted; those of another one are copied. The tag is written last.
+    """
+    answer = probe_tag(
+        image,
+        credentials=default_chain(environment, events=events),
+        locations=Locations.of_environment(environment),
+        environment=environment,
+    )
+    if answer.digest == descriptor.digest:
+        events(Notice(f"{image} is up to date"))
+        return
+    from ocibuild.work.remote import open_remote  # noqa: PLC0415 - only a push that has work to do pays for HTTP
+
+    with open_remote(environment=environment, store=store, events=events) as remote:
+        reference = base_reference(base)
+        elsewhere = remote.source(reference) if reference is not None else None
+        same = reference is not None and reference.registry == image.registry
+        mount_from = (reference.repository,) if reference is not None and same else ()
+        source = StoreSource(store, descriptor, name=str(image), elsewhere=elsewhere)
+        remote.push(source, image, mount_from=mount_from)

@@ -1,0 +1,75 @@
+"""Remembering what was resolved and built, so that a build with nothing to do does nothing.
+
+Imported by every build before anything else: keep it light.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ocibuild import __version__
+from ocibuild.core.descriptor import INDEX_TYPES, Descriptor
+from ocibuild.core.errors import ImageError, UsageError
+from ocibuild.store.store import Store
+
+__all__ = ["DEFAULT_MAX_AGE_SECONDS", "RememberedBuild", "recall_build", "remember_build", "state_key"]
+
+DEFAULT_MAX_AGE_SECONDS = 86400
+"""How old a resolution may be, unless ``--max-age`` says otherwise: a day."""
+
+_KIND = "build-1"
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedBuild:
+    """What a build made: the image, where its base's layers are if not in the store, and how old its resolution is."""
+
+    descriptor: Descriptor
+    base: str
+    age_seconds: float
+
+
+def state_key(*parts: Any) -> str:
+    """A key of everything that a result depends on; the parts are what JSON can hold. The program's version counts."""
+    text = json.dumps([__version__, *parts], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def recall_build(store: Store, key: str, *, now: float, max_age_seconds: float) -> RememberedBuild | None:
+    """The image that was built of exactly this, if all that was made for it is still in the store and it is fresh."""
+    value: Any = store.records.get(_KIND, key)
+    try:
+        descriptor = Descriptor.from_json(value["image"], where="a build in the store")
+        age_seconds = now - float(value["resolved"])
+        made: Sequence[str] = value["blobs"]
+        if age_seconds > max_age_seconds or not all((store.blobs.folder / "sha256" / blob).is_file() for blob in made):
+            return None
+        return RememberedBuild(descriptor, str(value["base"]), age_seconds)
+    except (KeyError, TypeError, ValueError, ImageError, UsageError):
+        return None
+
+
+def remember_build(
+    store: Store, key: str, descriptor: Descriptor, *, base: str, base_layers: frozenset[str], resolved: float
+) -> None:
+    """Note what a build made.
+
+    ``resolved`` is the time of its resolution; ``base_layers`` are hexadecimal digests that the store may lack.
+    """
+    blobs = sorted(_needed(store, descriptor) - base_layers)
+    store.records.put(_KIND, key, {"image": descriptor.to_json(), "base": base, "resolved": resolved, "blobs": blobs})
+
+
+def _needed(store: Store, descriptor: Descriptor) -> set[str]:
+    """The hexadecimal digests of an image's blobs."""
+    document: Mapping[str, Any] = json.loads(store.blobs.read(descriptor.digest))
+    needed = {descriptor.digest.hex}
+    if descriptor.media_type in INDEX_TYPES:
+        for manifest in document["manifests"]:
+            needed |= _needed(store, Descriptor.from_json(manifest, where="an index in the store"))
+        return needed
+    for blob in (document["config"], *document["layers"]):
+        needed.add(Descriptor.from_json(blob, where="a manifest in the store").digest.hex)
+    return needed

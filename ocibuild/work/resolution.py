@@ -1,0 +1,160 @@
+"""Resolving all that one image needs, once for a while: the answer is kept in the store and used again while fresh."""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ocibuild.core.asks import AptAsk, Origin, PipAsks
+from ocibuild.core.errors import MachineError, OcibuildError
+from ocibuild.core.package import Ecosystem, LockedPackage
+from ocibuild.core.platform import Platform
+from ocibuild.ecosystem.apt.database import DpkgDatabase
+from ocibuild.ecosystem.pip.target import PythonTarget, debian_python, find_python
+from ocibuild.lock import Lock, PlatformLock
+from ocibuild.spec.options import BuildOptions
+from ocibuild.work.apt_resolution import AptResolver
+from ocibuild.work.base import Base
+from ocibuild.work.machine import Machine
+from ocibuild.work.python_resolution import PythonResolver
+from ocibuild.work.recall import DEFAULT_MAX_AGE_SECONDS, state_key
+
+__all__ = ["Resolution", "Resolver", "python_of"]
+
+_KIND = "resolution-1"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A lock, where this machine finds its packages, and when (seconds since the epoch) that was found out."""
+
+    lock: PlatformLock
+    addresses: Mapping[str, str]
+    resolved: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Resolves for one build. ``options`` say how fresh an answer must be, and as of when."""
+
+    machine: Machine
+    options: BuildOptions
+    folder: Path
+    apt: AptResolver
+    python: PythonResolver
+
+    def base_packages(self, suite: str, platform: Platform) -> Resolution:
+        """The packages of ``apt:SUITE``."""
+        key = state_key("base", suite, str(platform), str(self.options.as_of), str(self.options.apt_mirror))
+
+        def ask() -> tuple[PlatformLock, Mapping[str, str]]:
+            found = self.apt.base(suite, platform, as_of=self.options.as_of, mirror=self.options.apt_mirror)
+            return PlatformLock(f"apt:{suite}", packages=found.packages, sources=found.sources), found.addresses
+
+        return self._kept(key, platform, ask)
+
+    def packages(self, apt: tuple[AptAsk, ...], pip: PipAsks, base: Base, *, folder_in_image: str) -> Resolution:
+        """What these asks come to on this base: Debian packages, then wheels for the Python that is there then."""
+        platform = base.platform
+        options = self.options
+        key = state_key(
+            "packages",
+            [[str(ask), str(ask.origin)] for ask in apt],
+            [[file.path, file.text] for file in (*pip.files, *pip.included)],
+            [[text, str(origin)] for text, origin in pip.requirements],
+            [str(base.digest), str(platform), str(options.as_of), str(options.apt_mirror), options.apt_recommends],
+            [repr(source) for source in options.apt_sources],
+            list(options.pip_options),
+        )
+
+        def ask() -> tuple[PlatformLock, Mapping[str, str]]:
+            return self._asked(apt, pip, base, folder_in_image)
+
+        return self._kept(key, platform, ask)
+
+    def _asked(
+        self, apt: tuple[AptAsk, ...], pip: PipAsks, base: Base, folder_in_image: str
+    ) -> tuple[PlatformLock, Mapping[str, str]]:
+        lock = PlatformLock(base.name, base.digest)
+        addresses: dict[str, str] = {}
+        asks = (*apt, *_python_asks(pip, base))
+        if asks:
+            found = self.apt.resolve(asks, base, options=self.options)
+            addresses |= found.addresses
+            lock = replace(lock, packages=found.packages, removals=found.removals, sources=found.sources)
+        if not pip.is_empty:
+            target = python_of(base, lock)
+            wheels = self.python.resolve(
+                pip,
+                target,
+                folder=self.folder,
+                folder_in_image=folder_in_image,
+                options=self.options.pip_options,
+                as_of=self.options.as_of,
+            )
+            addresses |= wheels.addresses
+            facts = {"python": target.version, "libc": f"{target.libc.kind} {target.libc.major}.{target.libc.minor}"}
+            lock = replace(lock, packages=(*lock.packages, *wheels.packages), target=MappingProxyType(facts))
+        return lock, addresses
+
+    def _kept(
+        self, key: str, platform: Platform, ask: Callable[[], tuple[PlatformLock, Mapping[str, str]]]
+    ) -> Resolution:
+        store = self.machine.store
+        if not self.options.refresh:
+            known = _read(store.records.get(_KIND, key), platform)
+            most = self.options.max_age_seconds
+            limit = DEFAULT_MAX_AGE_SECONDS if most is None else most
+            if known is not None and self.machine.now() - known.resolved <= limit:
+                return known
+        lock, addresses = ask()
+        resolved = self.machine.now()
+        if not any("@" in address for address in addresses.values()):  # credentials are not written down
+            text = Lock({platform: lock}).to_text()
+            store.records.put(_KIND, key, {"lock": text, "addresses": dict(addresses), "resolved": resolved})
+        return Resolution(lock, MappingProxyType(dict(addresses)), resolved)
+
+
+def _read(value: Any, platform: Platform) -> Resolution | None:
+    with contextlib.suppress(KeyError, TypeError, ValueError, OcibuildError):
+        lock = Lock.parse(value["lock"], file="a resolution in the store").platforms[platform]
+        return Resolution(lock, MappingProxyType(dict(value["addresses"])), float(value["resolved"]))
+    return None
+
+
+def _python_asks(pip: PipAsks, base: Base) -> tuple[AptAsk, ...]:
+    """Debian's python3, where something is asked of pip and the base has no Python."""
+    if pip.is_empty or _base_python(base) is not None:
+        return ()
+    origin = Origin(pip.files[0].path) if pip.files else pip.requirements[0][1]
+    return (AptAsk("python3", origin),)
+
+
+def python_of(base: Base, lock: PlatformLock) -> PythonTarget:
+    """The Python that wheels are for: the base's, or the one that the lock's Debian packages bring.
+
+    A MachineError where there is neither.
+    """
+    debs: list[LockedPackage] = [package for package in lock.packages if package.ecosystem is Ecosystem.APT]
+    if not any(package.name.startswith("python3") for package in debs):
+        found = _base_python(base)
+    else:
+        versions = {each.name: each.version for each in DpkgDatabase.read(base.view).packages if each.has_files}
+        versions |= {package.name: package.version for package in debs}
+        found = _base_python(base) or debian_python(versions, platform=base.platform)
+        if found is not None and found.interpreter == "/usr/bin/python3":
+            found = debian_python(versions, platform=base.platform) or found
+    if found is None:
+        raise MachineError(
+            f"the base {base.name} has no Python, and no Debian packages to get one from",
+            hint="choose a base with Python, or one of Debian's: --base apt:bookworm",
+        )
+    return found
+
+
+def _base_python(base: Base) -> PythonTarget | None:
+    path = base.config.environment.get("PATH", _PATH)
+    return find_python(base.view, path=path, platform=base.platform) if len(base.view) else None
