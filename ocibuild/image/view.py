@@ -71,7 +71,7 @@ class View:
         self._kept = dict(kept)
         self._libraries = dict(libraries)
         self._read_content = read_content
-        self._children: dict[str, list[str]] | None = None
+        self._children: dict[str, set[str]] | None = None
 
     def extended(self, tables: Iterable[LayerTable], *, read_content: ReadContent | None = None) -> "View":
         """The view with these layers on top, the last one uppermost; whiteouts are applied (layer.md, "Whiteouts")."""
@@ -146,25 +146,35 @@ class View:
         return self.canonical(f"{folder}/.").rpartition("/")[0] if folder else ""
 
     def _put(self, path: str, entry: ViewEntry) -> None:
-        old = self._entries.get(path)
         self._entries[path] = entry
         self._kept.pop(path, None)
         self._libraries.pop(path, None)
-        if old is None and self._children is not None:
+        if self._children is not None:
             folder, _, last = path.rpartition("/")
-            self._children.setdefault(folder, []).append(last)
+            self._children.setdefault(folder, set()).add(last)
 
     def _remove(self, path: str) -> None:
-        self._remove_below(path)
+        """Forget the path and all below it; what is left of the table of children stays right."""
+        entry = self._entries.get(path)
+        if entry is not None and entry.kind == "directory":
+            for below in self._below(path):
+                self._forget(below)
+        self._forget(path)
+
+    def _forget(self, path: str) -> None:
         for table in (self._entries, self._kept, self._libraries):
             table.pop(path, None)
+        if self._children is not None:
+            folder, _, last = path.rpartition("/")
+            self._children.get(folder, set()).discard(last)
+            self._children.pop(path, None)
 
-    def _remove_below(self, path: str) -> None:
-        prefix = f"{path}/" if path else ""
-        for below in [name for name in self._entries if name.startswith(prefix)]:
-            for table in (self._entries, self._kept, self._libraries):
-                table.pop(below, None)
-        self._children = None
+    def _below(self, path: str) -> list[str]:
+        """All paths below a folder, found without looking at every path where the table of children is there."""
+        if self._children is None:
+            return [name for name in self._entries if name.startswith(f"{path}/")]
+        found = [f"{path}/{name}" for name in self._children.get(path, ())]
+        return [*found, *(below for name in found for below in self._below(name))]
 
     @property
     def read_content(self) -> ReadContent:
@@ -225,7 +235,7 @@ class View:
             self._children = {}
             for name in self._entries:
                 folder, _, last = name.rpartition("/")
-                self._children.setdefault(folder, []).append(last)
+                self._children.setdefault(folder, set()).add(last)
         return sorted(self._children.get(self.resolved(path) if path else "", ()))
 
     def read(self, path: str) -> bytes:

@@ -86,3 +86,26 @@ def test_text_is_read_with_a_default() -> None:
     assert overlay.read_text("missing", default="nothing") == "nothing"
     with pytest.raises(ImageError, match="no file"):
         overlay.read_text("missing")
+
+
+def test_children_stay_right_while_things_come_and_go() -> None:
+    overlay = Overlay(BASE)
+    assert overlay.children("usr/lib") == ["conf", "other"]
+    overlay.make_folders("usr/lib/deep/er")
+    overlay.write("usr/lib/deep/er/file", b"1")
+    assert list(overlay.walk("usr/lib")) == [
+        "usr/lib/conf",
+        "usr/lib/deep",
+        "usr/lib/deep/er",
+        "usr/lib/deep/er/file",
+        "usr/lib/other",
+    ]
+    overlay.remove("usr/lib/conf")
+    overlay.remove("usr/lib/deep")
+    assert overlay.children("usr/lib") == ["other"]
+    assert overlay.children("usr/lib/deep") == []
+    assert "usr/lib/deep/er/file" not in overlay
+    overlay.make_folders("usr/lib/deep")
+    assert overlay.children("usr/lib/deep") == []
+    assert overlay.children("") == ["lib", "usr"]
+    assert BASE.children("usr/lib") == ["conf", "other"]
