@@ -1,6 +1,7 @@
 """The patterns of a file in a font folder."""
 
 import struct
+import zlib
 from typing import Final
 
 from ocibuild.ecosystem.apt.configure.fontconfig.pattern import Pattern
@@ -20,9 +21,12 @@ _SIGNATURES: Final = (
     b"typ1", b"wOF2", b"\xa5kbd", b"\xa5lst",  # SFNT
     b"%!", b"\x80\1",  # Type 42, CID, damaged Type 1
     b"PFR0",
-    b"\x1f\x8b", b"\x1f\x9d", b"BZ",  # PCF that is compressed
+    b"\x1f\x9d", b"BZ",  # PCF that is compressed by compress or bzip2
 )  # fmt: skip
 """How the files that FreeType's drivers open begin, but for those that are modelled and BDF."""
+_GZIP: Final = b"\x1f\x8b"
+_GZIP_WINDOW: Final = 31  # zlib's number for "with a gzip header"
+_PCF: Final = b"\1fcp"
 _BDF: Final = b"STARTFONT"  # behind any number of comments
 _MAC_BINARY_ZEROS: Final = (0, 63, 74, 82)
 _MAC_BINARY_HEADER: Final = 128
@@ -44,9 +48,20 @@ def query_file(data: bytes, *, path: str, release: Release) -> tuple[Pattern, ..
         )
     if is_type1(data):
         return (query_type1(data, path=path, release=release),)
-    if data.startswith(_SIGNATURES) or _BDF in data or _may_be_macintosh_resources(data):
+    if data.startswith(_GZIP) and not _may_be_compressed_pcf(data):
+        return ()
+    if data.startswith((*_SIGNATURES, _GZIP)) or _BDF in data or _may_be_macintosh_resources(data):
         raise UnmodelledError(f"{path}: a font of a kind that is not modelled, or a file that begins like one")
     return ()
+
+
+def _may_be_compressed_pcf(data: bytes) -> bool:
+    """Whether a gzip file holds a PCF font, the only kind that FreeType looks for in one, or is damaged."""
+    try:
+        start = zlib.decompressobj(_GZIP_WINDOW).decompress(data, len(_PCF))
+    except zlib.error:
+        return True
+    return start == _PCF or len(start) < len(_PCF)
 
 
 def _may_be_macintosh_resources(data: bytes) -> bool:

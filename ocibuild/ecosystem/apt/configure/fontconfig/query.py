@@ -68,6 +68,8 @@ def _add_flags(face: SfntFace, pattern: PatternBuilder) -> bool:
     # A face without any glyph that draws is scalable, unless it has bitmaps; .notdef does not count then.
     draws = face.has_outlines and not (strikes and face.has(b"glyf") and draws_nothing_but_notdef(face))
     is_scalable = draws or not strikes
+    if not is_scalable and face.has(b"BDF "):
+        raise face.unmodelled("bitmaps alone, with properties of their own")
     has_color = face.has(b"CBLC") or face.has(b"COLR") or face.has(b"SVG ")
     pattern.add(Property.OUTLINE, is_scalable)
     pattern.add(Property.COLOR, has_color)

@@ -163,7 +163,7 @@ def _face(data: bytes, index: int, offset: int, where: str) -> SfntFace:
 
 def _check(face: SfntFace) -> None:
     """Refuse what FreeType would open differently from what is modelled."""
-    for tag in (b"sbix", b"bhed", b"CFF2", b"BDF "):
+    for tag in (b"sbix", b"bhed", b"CFF2"):
         if face.has(tag):
             raise face.unmodelled(f"a {tag.decode().strip()} table")
     units = struct.unpack_from(">H", face.table(b"head", at_least_bytes=54), 18)[0]

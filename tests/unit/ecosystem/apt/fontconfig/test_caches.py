@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,9 @@ def test_files_that_are_no_fonts_are_passed_over() -> None:
         "usr/share/fonts/README": "Fonts.\n",
         "usr/share/fonts/a.afm": "StartFontMetrics 4.1\n",
         "usr/share/fonts/empty": "",
+        "usr/share/fonts/encodings.gz": gzip.compress(b"STARTENCODING ascii\n"),
+        "usr/share/fonts/noise": bytes(range(256)),
+        "usr/share/fonts/a.eot": b"\x1c\x9e\1\0\x60\x9d\1\0\2\0\2\0" + bytes(22) + b"LP" + bytes(200),
         "usr/share/fonts/.uuid": b"\x80\x01 hidden",
     }
     with_texts = make_image({"usr/share/fonts/a.ttf": make_font(), **texts})
@@ -79,12 +83,16 @@ def test_files_that_are_no_fonts_are_passed_over() -> None:
         ("a.bdf", b"STARTFONT 2.1\nFONT x\n"),
         ("a.t42", b"%!PS-TrueTypeFont-1.0-1.0\n"),
         ("a.pcf", b"\x01fcp\x01\0\0\0"),
-        ("a.pcf.gz", b"\x1f\x8b\x08\0\0\0\0\0"),
+        ("a.pcf.gz", gzip.compress(b"\x01fcp\x01\0\0\0")),
+        ("damaged.gz", b"\x1f\x8b\x08\0\0\0\0\0"),
         ("a.woff2", b"wOF2\0\1\0\0"),
         ("a.ttf", b"\0\1\0\0\0\4"),
         ("a.ttf", make_font()[:400]),
         ("a.ttc", b"ttcf\0\1\0\0\xff\xff\xff\xff"),
-        ("noise", bytes(range(256))),
+        ("a.ttf", b"\0\2\0\0\0\4"),
+        ("a.pfb", b"\x80\1\4\0\0\0%!PS"),
+        ("a.dfont", b"\0\0\1\0\0\0\2\0\0\0\1\0\0\0\0\x1e" + bytes(1000)),
+        ("commented.bdf", b"# A font.\nSTARTFONT 2.1\n"),
     ],
 )
 def test_a_font_that_is_not_modelled_is_named_and_nothing_is_written(name: str, data: bytes) -> None:
