@@ -1,98 +1,166 @@
-"""Resolving: what is asked of apt -> packages pinned to their bytes, on top of what a base has installed."""
+"""From what is asked of apt to locked packages: sources, their indexes, and the solver, put together."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from types import MappingProxyType
 
 from ocibuild.core.asks import AptAsk, Origin
+from ocibuild.core.errors import RepositoryError
+from ocibuild.core.events import EventSink
 from ocibuild.core.package import LockedPackage
 from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.apt.deb822 import decode
-from ocibuild.ecosystem.apt.index import FetchedSource, IndexFetcher
+from ocibuild.ecosystem.apt.image_sources import image_preferences
+from ocibuild.ecosystem.apt.packages_reader import PackagesReader
 from ocibuild.ecosystem.apt.preferences import Preferences
+from ocibuild.ecosystem.apt.release import Release
+from ocibuild.ecosystem.apt.release_reader import ReleaseReader
 from ocibuild.ecosystem.apt.solution import Solution, locked_package
 from ocibuild.ecosystem.apt.solver import base_set, solve
-from ocibuild.ecosystem.apt.source import AptSource
-from ocibuild.ecosystem.apt.universe import Universe
+from ocibuild.ecosystem.apt.source import Source, source_addresses
+from ocibuild.ecosystem.apt.universe import PackagesIndex, Universe
 from ocibuild.image.view import View
 from ocibuild.lock import LockedSource
+from ocibuild.net.client import HttpClient
+from ocibuild.store.store import Store
 
-__all__ = ["AptResolution", "resolve", "resolve_base"]
+__all__ = ["AptResolution", "AptResolver"]
+
+_CONNECTIONS = 4
+_STATUS = "var/lib/dpkg/status"
+_STATES = "var/lib/apt/extended_states"
+_ARCHITECTURES = "var/lib/dpkg/arch"
 
 
 @dataclass(frozen=True, slots=True)
 class AptResolution:
-    """The packages in an order in which they can be configured, and what goes (``name:architecture``).
+    """What apt would install and remove.
 
-    ``addresses`` maps a source's name to its address on this machine; it is never recorded.
+    ``packages`` are in the order in which they can be configured. ``removals`` are ``name:architecture``. ``sources``
+    tell the date of each Release for the lock; ``addresses`` the base URL of each source by name, which are this
+    machine's business and are never recorded. ``solution`` is the solver's own account; ``architectures`` are those of
+    the outcome, native first.
     """
 
-    packages: tuple[LockedPackage, ...] = ()
-    removals: tuple[str, ...] = ()
-    sources: tuple[LockedSource, ...] = ()
-    addresses: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    packages: tuple[LockedPackage, ...]
+    removals: tuple[str, ...]
+    sources: tuple[LockedSource, ...]
+    addresses: Mapping[str, str]
+    solution: Solution
+    architectures: tuple[str, ...]
 
 
-def resolve_base(suite: str, platform: Platform, sources: Sequence[AptSource], fetcher: IndexFetcher) -> AptResolution:
-    """The packages of the smallest system of a suite: mmdebstrap's minbase."""
-    architecture = platform.debian_architecture
-    fetched = [fetcher.fetch(source, (architecture,)) for source in sources]
-    universe = Universe([index for each in fetched for index in each.indexes], architecture=architecture)
-    return _resolution(base_set(universe, preferences=Preferences(), origin=Origin(f"apt:{suite}")), fetched)
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    """A source that has been read."""
+
+    source: Source
+    release: Release
+    indexes: tuple[PackagesIndex, ...]
 
 
-def resolve(
-    asks: Sequence[AptAsk],
-    *,
-    view: View,
-    platform: Platform,
-    sources: Sequence[AptSource],
-    fetcher: IndexFetcher,
-    recommends: bool,
-) -> AptResolution:
-    """What ``apt-get install`` of these asks would do in the image that ``view`` shows.
+@dataclass(frozen=True, slots=True)
+class AptResolver:
+    """Resolves against the state that the sources had when this resolver first read them.
 
-    Raises what :func:`ocibuild.ecosystem.apt.solver.solve` and :meth:`IndexFetcher.fetch` raise.
+    ``now`` is the present time, for the dates of Releases. Nothing of a package but its index stanza is read.
     """
-    native = platform.debian_architecture
-    foreign = tuple(line for line in _text(view, "var/lib/dpkg/arch").split() if line != native)
-    asked = {ask.architecture for ask in asks if ask.architecture not in ("", "any", "all", "native", native)}
-    foreign = (*foreign, *sorted(asked - set(foreign)))
-    fetched = [fetcher.fetch(source, (native, *foreign)) for source in sources]
-    universe = Universe(
-        [index for each in fetched for index in each.indexes],
-        architecture=native,
-        foreign_architectures=foreign,
-        status=_text(view, "var/lib/dpkg/status"),
-        extended_states=_text(view, "var/lib/apt/extended_states"),
-    )
-    preferences = Preferences.parse(_preference_texts(view)) if _preference_texts(view) else Preferences()
-    return _resolution(solve(universe, asks, preferences=preferences, recommends=recommends), fetched)
+
+    http: HttpClient
+    store: Store
+    now: datetime
+    events: EventSink
+    _read: dict[tuple[Source, tuple[str, ...]], _Archive] = field(default_factory=dict, init=False, repr=False)
+
+    def resolve_base(self, suite: str, platform: Platform, sources: Sequence[Source]) -> AptResolution:
+        """The packages of a new system: those of ``mmdebstrap --variant=minbase``.
+
+        ``sources`` are those of the suite (:func:`ocibuild.ecosystem.apt.distribution.suite_sources`). Raises as
+        :meth:`resolve` does.
+        """
+        architectures = (platform.debian_architecture,)
+        archives = self._archives(sources, architectures)
+        universe = Universe(_indexes(archives), architecture=architectures[0])
+        solution = base_set(universe, preferences=Preferences(), origin=Origin(f"apt:{suite}"))
+        return _resolution(solution, archives, architectures)
+
+    def resolve(
+        self,
+        asks: Sequence[AptAsk],
+        *,
+        view: View,
+        platform: Platform,
+        sources: Sequence[Source],
+        recommends: bool = False,
+        base: AptResolution | None = None,
+    ) -> AptResolution:
+        """What ``apt-get install`` with these words would do in the image.
+
+        ``view`` is the base, with dpkg's status and apt's preferences; where the base is made of packages in this same
+        build, ``base`` is its resolution and counts instead of the view's status. Raises a RepositoryError that names
+        the line of ``apt.txt`` for what cannot be installed; a NetworkError or IntegrityError for a source that
+        cannot be read or believed.
+        """
+        status, states, foreign = _installed(view) if base is None else (_status_of(base), "", base.architectures[1:])
+        native = platform.debian_architecture
+        asked = (ask.architecture for ask in asks if ask.architecture not in ("", "all", "any", "native", native))
+        architectures = tuple(dict.fromkeys((native, *foreign, *asked)))
+        archives = self._archives(sources, architectures)
+        universe = Universe(
+            _indexes(archives),
+            architecture=native,
+            foreign_architectures=architectures[1:],
+            status=status,
+            extended_states=states,
+        )
+        solution = solve(universe, asks, preferences=image_preferences(view), recommends=recommends)
+        return _resolution(solution, archives, architectures)
+
+    def _archives(self, sources: Sequence[Source], architectures: tuple[str, ...]) -> list[_Archive]:
+        """The sources with their indexes, in order; several are read at once."""
+        if not sources:
+            raise RepositoryError("there is no apt source to install packages from")
+        source_addresses(sources)
+        with ThreadPoolExecutor(_CONNECTIONS) as pool:
+            return list(pool.map(lambda source: self._archive(source, architectures), sources))
+
+    def _archive(self, source: Source, architectures: tuple[str, ...]) -> _Archive:
+        known = self._read.get((source, architectures))
+        if known is not None:
+            return known
+        release = ReleaseReader(self.http, self.store.records, self.now, self.events).read(source)
+        indexes = PackagesReader(self.http, self.store, self.events).read(source, release, architectures)
+        archive = self._read[source, architectures] = _Archive(source, release, indexes)
+        return archive
 
 
-def _resolution(solution: Solution, fetched: Sequence[FetchedSource]) -> AptResolution:
-    sources = {
-        LockedSource(
-            each.source.name,
-            each.source.suite,
-            datetime.fromtimestamp(each.release.date, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        ): None
-        for each in fetched
-    }
+def _indexes(archives: Sequence[_Archive]) -> list[PackagesIndex]:
+    return [index for archive in archives for index in archive.indexes]
+
+
+def _installed(view: View) -> tuple[str, str, tuple[str, ...]]:
+    """The status of dpkg, apt's extended_states, and the foreign architectures of an image."""
+    texts = [decode(view.read(path)) if path in view else "" for path in (_STATUS, _STATES, _ARCHITECTURES)]
+    return texts[0], texts[1], tuple(texts[2].split()[1:])
+
+
+def _status_of(base: AptResolution) -> str:
+    """What dpkg's status will say of a base that is not made yet, as far as a solver looks at it."""
+    changes = {"Status": "install ok installed", "Filename": None, "SHA256": None, "Size": None}
+    return "\n".join(version.fields.with_fields(changes).text for version in base.solution.installed)
+
+
+def _resolution(solution: Solution, archives: Sequence[_Archive], architectures: tuple[str, ...]) -> AptResolution:
     return AptResolution(
-        packages=tuple(map(locked_package, solution.changes)),
-        removals=tuple(f"{each.version.name}:{each.version.architecture}" for each in solution.removals),
-        sources=tuple(sources),
-        addresses=MappingProxyType({each.source.name: each.source.url.rstrip("/") + "/" for each in fetched}),
+        packages=tuple(locked_package(change) for change in solution.changes),
+        removals=tuple(f"{one.version.name}:{one.version.architecture}" for one in solution.removals),
+        sources=tuple(
+            LockedSource(archive.source.name, archive.source.description, f"{archive.release.date:%Y-%m-%dT%H:%M:%SZ}")
+            for archive in archives
+        ),
+        addresses=MappingProxyType(source_addresses([archive.source for archive in archives])),
+        solution=solution,
+        architectures=architectures,
     )
-
-
-def _text(view: View, path: str) -> str:
-    return decode(view.read(path)) if path in view else ""
-
-
-def _preference_texts(view: View) -> list[tuple[str, str]]:
-    folder = "etc/apt/preferences.d"
-    paths = ["etc/apt/preferences", *(f"{folder}/{name}" for name in view.children(folder))]
-    return [(path, _text(view, path)) for path in paths if path in view]

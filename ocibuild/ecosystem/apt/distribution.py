@@ -1,0 +1,89 @@
+"""The suites of Debian and Ubuntu that a base can be made of, and the sources of each."""
+
+from ocibuild.core.errors import UsageError
+from ocibuild.core.events import EventSink, Notice
+from ocibuild.core.platform import Platform
+from ocibuild.ecosystem.apt.keyring import Keyring, shipped_keyring
+from ocibuild.ecosystem.apt.mirrors import ArchiveName, Mirrors
+from ocibuild.ecosystem.apt.source import Source
+
+__all__ = ["archive_source", "distribution_of", "suite_sources"]
+
+_DEBIAN = ("bullseye", "bookworm", "trixie", "forky", "oldstable", "stable", "testing")
+_ROLLING = ("sid", "unstable")
+_UBUNTU = ("focal", "jammy", "noble", "plucky", "questing", "resolute")
+_UBUNTU_PRIMARY = ("amd64", "i386")  # all others are on the ports mirror
+
+
+def distribution_of(suite: str) -> tuple[str, str]:
+    """Distribution and suite of ``bookworm`` or ``noble``; ``debian/NAME`` is for a name newer than this program.
+
+    A UsageError lists the known ones.
+    """
+    prefix, slash, name = suite.partition("/")
+    if slash and prefix in ("debian", "ubuntu") and name:
+        return prefix, name
+    if suite in (*_DEBIAN, *_ROLLING):
+        return "debian", suite
+    if suite in _UBUNTU:
+        return "ubuntu", suite
+    raise UsageError(
+        f"apt:{suite}: unknown suite",
+        hint=f"known: {', '.join((*_DEBIAN, *_ROLLING, *_UBUNTU))}; another one is written apt:debian/NAME or"
+        " apt:ubuntu/NAME",
+    )
+
+
+def suite_sources(suite: str, platform: Platform, mirrors: Mirrors, *, events: EventSink) -> tuple[Source, ...]:
+    """The sources of a new system of this suite: the release, its updates and its security updates.
+
+    Debian's component is ``main``; Ubuntu's are ``main`` and ``universe``, which hold what Debian's main holds.
+    """
+    distribution, name = distribution_of(suite)
+    if distribution == "debian":
+        layout = [(ArchiveName.DEBIAN, name)]
+        if name not in _ROLLING:
+            layout += [(ArchiveName.DEBIAN, f"{name}-updates"), (ArchiveName.DEBIAN_SECURITY, f"{name}-security")]
+        components: tuple[str, ...] = ("main",)
+    else:
+        is_primary = platform.debian_architecture in _UBUNTU_PRIMARY
+        archive = ArchiveName.UBUNTU if is_primary else ArchiveName.UBUNTU_PORTS
+        security = ArchiveName.UBUNTU_SECURITY if is_primary else ArchiveName.UBUNTU_PORTS
+        layout = [(archive, name), (archive, f"{name}-updates"), (security, f"{name}-security")]
+        components = ("main", "universe")
+    return tuple(
+        archive_source(archive, one, components, mirrors, origin=f"apt:{suite}", events=events)
+        for archive, one in layout
+    )
+
+
+def archive_source(
+    archive: ArchiveName,
+    suite: str,
+    components: tuple[str, ...],
+    mirrors: Mirrors,
+    *,
+    origin: str,
+    events: EventSink,
+    keyring: Keyring | None = None,
+) -> Source:
+    """A suite of a distribution's archive, at its address for this build.
+
+    Verified with ``keyring``, or with the shipped one.
+    """
+    address = mirrors.address(archive)
+    checks = not (address.is_of_machine and not mirrors.machine.check_valid_until)
+    if not checks:
+        events(
+            Notice(f"Valid-Until of {suite} is not checked, as this machine's apt configuration says", warning=False)
+        )
+    return Source(
+        name=archive.value,
+        url=address.url,
+        suite=suite,
+        components=components,
+        signed_by=keyring or shipped_keyring(archive.distribution),
+        origin=origin,
+        check_valid_until=checks,
+        is_snapshot=address.is_snapshot,
+    )

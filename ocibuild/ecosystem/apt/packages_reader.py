@@ -1,0 +1,233 @@
+"""Packages indexes: fetched by hash, verified before they are decoded, and kept in the store by what they hold."""
+
+import bz2
+import hashlib
+import io
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from ocibuild.core.digest import Digest
+from ocibuild.core.errors import ImageError, IntegrityError, NetworkError
+from ocibuild.core.events import EventSink, Notice, TaskAdvanced, TaskFinished, TaskStarted
+from ocibuild.ecosystem.apt.archive import Archive
+from ocibuild.ecosystem.apt.release import IndexFile, Release
+from ocibuild.ecosystem.apt.source import Source
+from ocibuild.ecosystem.apt.universe import PackagesIndex
+from ocibuild.layer.compression import Compression, open_decompressed
+from ocibuild.net.address import redacted
+from ocibuild.net.client import HttpClient
+from ocibuild.net.document import fetch_bytes
+from ocibuild.store.store import Store
+
+__all__ = ["PackagesReader"]
+
+_SUFFIXES = (".xz", ".zst", ".gz", ".bz2", "")  # smallest first
+_LARGEST_INDEX_BYTES = 1 << 30  # plain; Debian main's has 50 MB
+_XZ_MEMORY_BYTES = 128 << 20  # xz -9 needs 65 MiB
+_OUTPUT_BYTES = 1 << 22
+_NOT_FOUND = frozenset({404, 410})
+_KIND = "apt-index"
+
+
+class _Decoder(Protocol):
+    """What the decompressors of the standard library share."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PackagesReader:
+    """Gives a source's indexes for some architectures."""
+
+    http: HttpClient
+    store: Store
+    events: EventSink
+
+    def read(self, source: Source, release: Release, architectures: tuple[str, ...]) -> tuple[PackagesIndex, ...]:
+        """The indexes in apt's order: by component, then by architecture.
+
+        An architecture or component that the source does not have is told and left out. An IntegrityError where an
+        index is not what the Release says.
+        """
+        if source.is_flat:
+            found = self._index(source, release, "Packages", component="", architecture="")
+            return (found,) if found else ()
+        wanted = [name for name in architectures if source.architectures is None or name in source.architectures]
+        if not wanted:
+            return ()
+        if "all" in release.architectures and not release.has_all_in_each:
+            wanted.append("all")
+        indexes = []
+        for component in source.components:
+            for architecture in wanted:
+                path = f"{component}/binary-{architecture}/Packages"
+                index = self._index(source, release, path, component=component, architecture=architecture)
+                if index is not None:
+                    indexes.append(index)
+        return tuple(indexes)
+
+    def _index(
+        self, source: Source, release: Release, path: str, *, component: str, architecture: str
+    ) -> PackagesIndex | None:
+        files = [release.files[path + suffix] for suffix in _SUFFIXES if path + suffix in release.files]
+        if not files:
+            if architecture != "all":
+                what = f"{component} for {architecture}" if component else "Packages index"
+                self.events(Notice(f"{source.suite} of {source.name} has no {what}", warning=True))
+            return None
+        archive = Archive(
+            source=source.name,
+            origin=release.origin,
+            label=release.label,
+            suite=release.suite,
+            codename=release.codename,
+            version=release.version,
+            component=component,
+            site=source.site,
+            architecture=architecture,
+            not_automatic=release.not_automatic,
+            but_automatic_upgrades=release.but_automatic_upgrades,
+            trusted=source.signed_by is not None,
+            pin_priority=source.pin_priority,
+        )
+        # Every field that resolving reads is ASCII. As Latin-1 the text takes one byte a character and decodes at the
+        # speed of a copy; as UTF-8 a single name in Greek would double it, an emoji quadruple it (200 MB for main).
+        return PackagesIndex(archive, self._plain(source, release, path, files).decode("latin-1"))
+
+    def _plain(self, source: Source, release: Release, path: str, files: list[IndexFile]) -> bytes:
+        """The plain index: from the store where it is there, else fetched, decoded and put there."""
+        plain = release.files.get(path)
+        known = [plain.digest] if plain is not None else [d for file in files if (d := self._decoded(file))]
+        for digest in known:
+            try:
+                return self.store.blobs.read(digest)
+            except FileNotFoundError:
+                continue
+        for file in files:
+            data = self._fetched(source, release, file)
+            if data is None:
+                continue
+            where = redacted(f"{source.folder_url}/{file.path}")
+            limit_bytes = plain.size_bytes if plain is not None else _LARGEST_INDEX_BYTES
+            text = _decode(data, file.path.removeprefix(path), limit_bytes=limit_bytes, where=where)
+            if plain is not None:
+                _verify(text, plain, where=f"{where}, decompressed")
+            digest = self.store.blobs.add(text)
+            self.store.records.put(_KIND, file.digest.hex, {"plain": digest.hex})
+            return text
+        raise NetworkError(
+            f"{redacted(source.folder_url)}/{path}: named by the Release, but not there in any form",
+            url=redacted(f"{source.folder_url}/{path}"),
+            status=404,
+            temporary=True,
+            hint="the mirror may be in the middle of an update: try again in some minutes",
+        )
+
+    def _decoded(self, file: IndexFile) -> Digest | None:
+        """The digest of what the compressed file holds, where it was decoded before."""
+        value = self.store.records.get(_KIND, file.digest.hex)
+        plain = value.get("plain") if isinstance(value, dict) else None
+        return Digest("sha256", plain) if isinstance(plain, str) else None
+
+    def _fetched(self, source: Source, release: Release, file: IndexFile) -> bytes | None:
+        """The verified bytes of an index file; None where the archive does not store this form of it.
+
+        By hash where the archive offers that: a mirror that is being updated serves the old Release's files too.
+        """
+        by_hash = release.acquire_by_hash if source.use_by_hash is None else source.use_by_hash
+        folder, slash, _ = file.path.rpartition("/")
+        paths = [f"{folder}{slash}by-hash/SHA256/{file.digest.hex}"] if by_hash else []
+        for path in (*paths, file.path):
+            url = f"{source.folder_url}/{path}"
+            task = f"apt index {file.digest.hex[:16]}"
+            self.events(TaskStarted(task, "fetching", f"{source.suite} {file.path}", file.size_bytes))
+            try:
+                data = fetch_bytes(
+                    self.http, url, limit_bytes=file.size_bytes, attempted=f"reading the apt source {source.name}"
+                ).body
+            except NetworkError as error:
+                self.events(TaskFinished(task, "failed"))
+                if error.status in _NOT_FOUND:
+                    continue
+                raise
+            self.events(TaskAdvanced(task, len(data)))
+            self.events(TaskFinished(task))
+            _verify(data, file, where=redacted(url))
+            return data
+        return None
+
+
+def _verify(data: bytes, file: IndexFile, *, where: str) -> None:
+    if len(data) != file.size_bytes or hashlib.sha256(data).hexdigest() != file.digest.hex:
+        raise IntegrityError(
+            f"{where}: expected {file.size_bytes} bytes with {file.digest}, got {len(data)} bytes with"
+            f" {Digest.of(data)}",
+            url=where,
+            hint="the mirror is in the middle of an update, or something on the way altered the file: try again,"
+            " or another mirror",
+        )
+
+
+def _decode(data: bytes, suffix: str, *, limit_bytes: int, where: str) -> bytes:
+    """The plain bytes, at most ``limit_bytes``: more is a bomb, and an ImageError, like anything malformed."""
+    try:
+        match suffix:
+            case ".xz":
+                chunks = _streams(data, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES))
+            case ".bz2":
+                chunks = _streams(data, bz2.BZ2Decompressor)
+            case ".gz":
+                chunks = _gzip_members(data)
+            case ".zst":
+                chunks = _zstd_frames(data, where=where)
+            case _:
+                chunks = iter((data,))
+        plain = bytearray()
+        for chunk in chunks:
+            plain += chunk
+            if len(plain) > limit_bytes:
+                raise ImageError(f"{where}: decompresses to more than {limit_bytes} bytes")
+    except (lzma.LZMAError, zlib.error, EOFError, OSError, ValueError) as error:
+        raise ImageError(f"{where}: cannot be decompressed: {error}") from error
+    return bytes(plain)
+
+
+def _streams(data: bytes, new: Callable[[], _Decoder]) -> Iterator[bytes]:
+    """The output of one xz or bzip2 stream after the other, in pieces."""
+    while data:
+        decoder = new()
+        pending = data
+        while not decoder.eof:
+            if decoder.needs_input and not pending:
+                raise EOFError("it is cut short")
+            yield decoder.decompress(pending, _OUTPUT_BYTES)
+            pending = b""
+        data = decoder.unused_data
+
+
+def _gzip_members(data: bytes) -> Iterator[bytes]:
+    while data:
+        decoder = zlib.decompressobj(31)  # zlib.h: 15 bits of window, and 16 for a gzip header and trailer
+        pending = data
+        while not decoder.eof:
+            output = decoder.decompress(pending, _OUTPUT_BYTES)
+            if not output and not decoder.unconsumed_tail and not decoder.eof:
+                raise EOFError("it is cut short")
+            yield output
+            pending = decoder.unconsumed_tail
+        data = decoder.unused_data
+
+
+def _zstd_frames(data: bytes, *, where: str) -> Iterator[bytes]:
+    with open_decompressed(io.BytesIO(data), Compression.ZSTD, where=where) as reader:
+        while chunk := reader.read(_OUTPUT_BYTES):
+            yield chunk

@@ -1,0 +1,118 @@
+"""Fetching a source's Release: its signature, suite, dates, and the memory that refuses an older one."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ocibuild.core.errors import IntegrityError, NetworkError
+from ocibuild.core.events import EventSink, Notice
+from ocibuild.ecosystem.apt.release import Release
+from ocibuild.ecosystem.apt.signature import Signed, check_expiry, verify_detached, verify_inline
+from ocibuild.ecosystem.apt.source import Source
+from ocibuild.net.address import redacted
+from ocibuild.net.client import HttpClient
+from ocibuild.net.document import fetch_bytes
+from ocibuild.store.records import RecordStore
+
+__all__ = ["ReleaseReader"]
+
+_LARGEST_RELEASE_BYTES = 32 << 20  # Ubuntu's have 0.3 MB, Debian unstable's 0.2 MB
+_NOT_FOUND = frozenset({404, 410})
+_KIND = "apt-release"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseReader:
+    """Fetches and verifies Releases. ``now`` is the present time; ``records`` remembers the date of each one seen."""
+
+    http: HttpClient
+    records: RecordStore
+    now: datetime
+    events: EventSink
+
+    def read(self, source: Source) -> Release:
+        """The verified Release of the source.
+
+        A NetworkError where it cannot be fetched (its hint says so for an unknown suite); an IntegrityError where its
+        signature is missing or wrong, its signers are unknown or have expired, it is another suite's, it is out of its
+        dates, or it is older than the one that was seen last.
+        """
+        where = redacted(f"{source.folder_url}/InRelease")
+        signed = self._signed(source)
+        release = Release.parse(signed.body, where=where)
+        if signed.signers:
+            check_expiry(signed, release.date if source.is_snapshot else self.now, where=where)
+        if not source.is_flat:
+            release.check_suite(source.suite, where=where)
+        checks_validity = source.check_valid_until and not source.is_snapshot
+        release.check_time(self.now, check_valid_until=checks_validity, where=where)
+        if not source.is_snapshot:
+            self._refuse_older(source, release, where=where)
+        return release
+
+    def _signed(self, source: Source) -> Signed:
+        inline = self._get(source, "InRelease")
+        if inline is not None:
+            if source.signed_by is not None:
+                return verify_inline(inline, source.signed_by, where=redacted(f"{source.folder_url}/InRelease"))
+            return Signed(_unverified_body(inline), self._warned(source))
+        where = redacted(f"{source.folder_url}/Release")
+        body = self._get(source, "Release")
+        if body is None:
+            raise NetworkError(
+                f"{redacted(source.folder_url)}/InRelease: not found: the archive {redacted(source.url)} has no suite"
+                f" {source.suite} ({source.origin})",
+                url=where,
+                status=404,
+                hint="check the suite's name; a suite that has reached its end may have moved to another archive",
+            )
+        if source.signed_by is None:
+            return Signed(body, self._warned(source))
+        signature = self._get(source, "Release.gpg")
+        if signature is None:
+            raise IntegrityError(
+                f"{where}: not signed (no InRelease and no Release.gpg; {source.origin})",
+                url=where,
+                hint="unsigned sources are not used",
+            )
+        return verify_detached(body, signature, source.signed_by, where=where)
+
+    def _warned(self, source: Source) -> tuple[()]:
+        self.events(Notice(f"{redacted(source.url)} is trusted without a signature: {source.origin}", warning=True))
+        return ()
+
+    def _get(self, source: Source, name: str) -> bytes | None:
+        """A file of the suite's folder, or None where there is none."""
+        url = f"{source.folder_url}/{name}"
+        try:
+            fetched = fetch_bytes(
+                self.http, url, limit_bytes=_LARGEST_RELEASE_BYTES, attempted=f"reading the apt source {source.name}"
+            )
+        except NetworkError as error:
+            if error.status in _NOT_FOUND:
+                return None
+            raise
+        return fetched.body
+
+    def _refuse_older(self, source: Source, release: Release, *, where: str) -> None:
+        """An attacker who replays an old signed Release hides every security update since."""
+        key = hashlib.sha256(f"{source.url} {source.suite}".encode()).hexdigest()
+        value = self.records.get(_KIND, key)
+        seen = value.get("date") if isinstance(value, dict) else None
+        if isinstance(seen, (int, float)) and release.date.timestamp() < seen:
+            raise IntegrityError(
+                f"{where}: dated {release.date:%Y-%m-%d %H:%M} UTC, and one of"
+                f" {datetime.fromtimestamp(seen, UTC):%Y-%m-%d %H:%M} UTC was seen before",
+                url=where,
+                hint="a mirror that lags behind, or a replay of old files: try again later or use another mirror",
+            )
+        if seen != release.date.timestamp():
+            self.records.put(_KIND, key, {"date": release.date.timestamp()})
+
+
+def _unverified_body(data: bytes) -> bytes:
+    """The text of an InRelease whose signature nobody checks, for a source that is trusted without one."""
+    head, begin, rest = data.partition(b"-----BEGIN PGP SIGNED MESSAGE-----")
+    if not begin:
+        return head
+    return rest.partition(b"\n\n")[2].partition(b"\n-----BEGIN PGP SIGNATURE-----")[0]
