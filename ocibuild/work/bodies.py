@@ -1,17 +1,20 @@
 """The packages' files: downloaded ahead of the layers that are made of them."""
 
+import shutil
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import unquote, urlsplit
 
 from ocibuild.core.errors import BuildError
 from ocibuild.core.events import EventSink
 from ocibuild.core.package import LockedPackage
 from ocibuild.net.client import HttpClient
 from ocibuild.net.download import Downloader, DownloadRequest
+from ocibuild.store.atomic import map_os_error
 from ocibuild.store.store import Store
 
 __all__ = ["PackageBodies"]
@@ -77,5 +80,17 @@ class PackageBodies:
             return future
 
     def _download(self, package: LockedPackage) -> Path:
-        request = DownloadRequest((self.url(package),), package.digest, package.size_bytes, package.identity)
+        url = self.url(package)
+        if url.startswith("file:"):  # a wheel of the repository, or an index or folder of wheels on this machine
+            return self._copy(Path(unquote(urlsplit(url).path)), package)
+        request = DownloadRequest((url,), package.digest, package.size_bytes, package.identity)
         return self._downloader.fetch(request)
+
+    def _copy(self, path: Path, package: LockedPackage) -> Path:
+        blobs = self._store.blobs
+        try:
+            with path.open("rb") as source, blobs.writer(expected=package.digest, where=str(path)) as writer:
+                shutil.copyfileobj(source, writer, 1 << 20)
+        except OSError as error:
+            raise map_os_error(error, attempted=f"reading {path} for {package.identity}") from error
+        return blobs.path(package.digest)
