@@ -15,7 +15,7 @@ from ocibuild.spec.catalogue import Account
 from ocibuild.store.image_source import StoreSource
 from ocibuild.store.store import Store
 from ocibuild.work.apt_base import make_apt_base
-from ocibuild.work.apt_resolution import AptResolver
+from ocibuild.work.apt_resolution import DebianResolver
 from ocibuild.work.assemble import ImageSettings, assemble_index
 from ocibuild.work.base import Base, empty_base, image_base
 from ocibuild.work.bodies import PackageBodies
@@ -95,7 +95,7 @@ class Workshop:
             machine,
             options,
             request.folder,
-            AptResolver(machine),
+            DebianResolver(machine, options),
             PythonResolver(machine.store, machine.environment, machine.events),
         )
 

@@ -15,7 +15,7 @@ from ocibuild.ecosystem.apt.database import DpkgDatabase
 from ocibuild.ecosystem.pip.target import PythonTarget, debian_python, find_python
 from ocibuild.lock import Lock, PlatformLock
 from ocibuild.spec.options import BuildOptions
-from ocibuild.work.apt_resolution import AptResolver
+from ocibuild.work.apt_resolution import DebianResolver
 from ocibuild.work.base import Base
 from ocibuild.work.machine import Machine
 from ocibuild.work.python_resolution import PythonResolver
@@ -43,7 +43,7 @@ class Resolver:
     machine: Machine
     options: BuildOptions
     folder: Path
-    apt: AptResolver
+    apt: DebianResolver
     python: PythonResolver
 
     def base_packages(self, suite: str, platform: Platform) -> Resolution:
@@ -51,7 +51,7 @@ class Resolver:
         key = state_key("base", suite, str(platform), str(self.options.as_of), str(self.options.apt_mirror))
 
         def ask() -> tuple[PlatformLock, Mapping[str, str]]:
-            found = self.apt.base(suite, platform, as_of=self.options.as_of, mirror=self.options.apt_mirror)
+            found = self.apt.base(suite, platform)
             return PlatformLock(f"apt:{suite}", packages=found.packages, sources=found.sources), found.addresses
 
         return self._kept(key, platform, ask)
@@ -82,7 +82,7 @@ class Resolver:
         addresses: dict[str, str] = {}
         asks = (*apt, *_python_asks(pip, base))
         if asks:
-            found = self.apt.resolve(asks, base, options=self.options)
+            found = self.apt.resolve(asks, base)
             addresses |= found.addresses
             lock = replace(lock, packages=found.packages, removals=found.removals, sources=found.sources)
         if not pip.is_empty:

@@ -1,0 +1,71 @@
+"""Resolving what a repository asks of apt, with this machine's mirrors."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from ocibuild.core.asks import AptAsk
+from ocibuild.core.package import LockedPackage
+from ocibuild.core.platform import Platform
+from ocibuild.ecosystem.apt.distribution import suite_sources
+from ocibuild.ecosystem.apt.image_sources import image_sources
+from ocibuild.ecosystem.apt.machine import read_machine_apt
+from ocibuild.ecosystem.apt.mirrors import Mirrors
+from ocibuild.ecosystem.apt.resolve import AptResolution, AptResolver
+from ocibuild.ecosystem.apt.source import asked_sources
+from ocibuild.lock import LockedSource
+from ocibuild.spec.options import BuildOptions
+from ocibuild.work.base import Base
+from ocibuild.work.machine import Machine
+
+__all__ = ["DebianAnswer", "DebianResolver"]
+
+
+@dataclass(frozen=True, slots=True)
+class DebianAnswer:
+    """What apt would do; ``addresses`` end in a slash and are this machine's business."""
+
+    packages: tuple[LockedPackage, ...]
+    removals: tuple[str, ...]
+    sources: tuple[LockedSource, ...]
+    addresses: Mapping[str, str]
+
+
+class DebianResolver:
+    """Asks the mirrors; what it has read of them serves every question of one build."""
+
+    def __init__(self, machine: Machine, options: BuildOptions) -> None:
+        self._machine = machine
+        self._options = options
+        self._resolver = AptResolver(
+            machine.remote.http, machine.store, datetime.fromtimestamp(machine.now(), UTC), machine.events
+        )
+
+    def base(self, suite: str, platform: Platform) -> DebianAnswer:
+        """The packages of the smallest system of a suite."""
+        sources = suite_sources(suite, platform, self._mirrors(), events=self._machine.events)
+        return _answer(self._resolver.resolve_base(suite, platform, sources))
+
+    def resolve(self, asks: Sequence[AptAsk], base: Base) -> DebianAnswer:
+        """What ``apt-get install`` of these asks would do in the base, with the base's sources and the user's."""
+        sources = (
+            *image_sources(base.view, base.platform, self._mirrors(), events=self._machine.events),
+            *asked_sources(self._options.apt_sources),
+        )
+        found = self._resolver.resolve(
+            asks,
+            view=base.view,
+            platform=base.platform,
+            sources=sources,
+            recommends=self._options.apt_recommends,
+        )
+        return _answer(found)
+
+    def _mirrors(self) -> Mirrors:
+        as_of: date | None = self._options.as_of
+        return Mirrors(read_machine_apt(), self._machine.environment, configured=self._options.apt_mirror, as_of=as_of)
+
+
+def _answer(found: AptResolution) -> DebianAnswer:
+    addresses = {name: f"{address}/" for name, address in found.addresses.items()}
+    return DebianAnswer(found.packages, found.removals, found.sources, addresses)
