@@ -4,22 +4,21 @@ uv resolves and gives a PEP 751 document, from which ``packaging.pylock`` select
 package is run: what has no wheel is named, and not built.
 """
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from ocibuild.core.asks import PipAsks
 from ocibuild.core.errors import MachineError
 from ocibuild.core.events import EventSink, Notice, discard
 from ocibuild.core.package import LockedPackage
 from ocibuild.ecosystem.pip.configuration import IndexSettings
-from ocibuild.ecosystem.pip.question import Question, merged, uv_for
-from ocibuild.ecosystem.pip.requirements_file import Requirements, read_requirements
-from ocibuild.ecosystem.pip.selection import Selection, read_annotations
-from ocibuild.ecosystem.pip.sources import Sources
 from ocibuild.ecosystem.pip.target import PythonTarget
+
+if TYPE_CHECKING:
+    from ocibuild.ecosystem.pip.requirements_file import Requirements
 
 __all__ = ["PipResolution", "resolve"]
 
@@ -62,6 +61,14 @@ def resolve(
     A bad line, an unknown name, a conflict, a wrong or missing hash is a RepositoryError; a package without a wheel for
     the target, or a line that asks for a build, a MachineError naming it; an index that cannot be asked a NetworkError.
     """
+    # Imported here: a build with nothing to do imports this module, and resolves nothing.
+    import tempfile  # noqa: PLC0415 - see above
+
+    from ocibuild.ecosystem.pip.question import Question, merged, uv_for  # noqa: PLC0415 - see above
+    from ocibuild.ecosystem.pip.requirements_file import read_requirements  # noqa: PLC0415 - see above
+    from ocibuild.ecosystem.pip.selection import Selection, read_annotations  # noqa: PLC0415 - see above
+    from ocibuild.ecosystem.pip.sources import Sources  # noqa: PLC0415 - see above
+
     requirements = read_requirements(asks, folder=folder, variables=variables)
     if not requirements.required:
         return PipResolution()
@@ -83,7 +90,7 @@ def resolve(
     return PipResolution(*selection.read(answer.output, annotations))
 
 
-def _refuse_builds(requirements: Requirements) -> None:
+def _refuse_builds(requirements: "Requirements") -> None:
     to_build = [each for each in requirements.required if each.must_build]
     if to_build:
         raise MachineError(

@@ -6,7 +6,7 @@ import pytest
 HEAVY = {"packaging", "tomli", "requests", "urllib3", "email", "uv", "subprocess", "ssl"}
 
 
-@pytest.mark.parametrize("module", ["place", "settle", "target", "prefix"])
+@pytest.mark.parametrize("module", ["place", "settle", "target", "prefix", "resolve", "configuration"])
 def test_what_an_unchanged_build_imports_is_light(module: str) -> None:
     code = f"import sys, ocibuild.ecosystem.pip.{module}; print(*sys.modules)"
     loaded = subprocess.run(
