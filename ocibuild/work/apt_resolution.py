@@ -43,7 +43,7 @@ class DebianResolver:
 
     def base(self, suite: str, platform: Platform) -> DebianAnswer:
         """The packages of the smallest system of a suite."""
-        sources = suite_sources(suite, platform, self._mirrors(), events=self._machine.events)
+        sources = suite_sources(suite, platform, self._mirrors())
         return _answer(self._resolver.resolve_base(suite, platform, sources))
 
     def resolve(self, asks: Sequence[AptAsk], base: Base) -> DebianAnswer:

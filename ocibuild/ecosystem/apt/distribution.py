@@ -1,7 +1,6 @@
 """The suites of Debian and Ubuntu that a base can be made of, and the sources of each."""
 
 from ocibuild.core.errors import UsageError
-from ocibuild.core.events import EventSink, Notice
 from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.apt.keyring import Keyring, shipped_keyring
 from ocibuild.ecosystem.apt.mirrors import ArchiveName, Mirrors
@@ -34,7 +33,7 @@ def distribution_of(suite: str) -> tuple[str, str]:
     )
 
 
-def suite_sources(suite: str, platform: Platform, mirrors: Mirrors, *, events: EventSink) -> tuple[Source, ...]:
+def suite_sources(suite: str, platform: Platform, mirrors: Mirrors) -> tuple[Source, ...]:
     """The sources of a new system of this suite: the release, its updates and its security updates.
 
     Debian's component is ``main``; Ubuntu's are ``main`` and ``universe``, which hold what Debian's main holds.
@@ -51,10 +50,7 @@ def suite_sources(suite: str, platform: Platform, mirrors: Mirrors, *, events: E
         security = ArchiveName.UBUNTU_SECURITY if is_primary else ArchiveName.UBUNTU_PORTS
         layout = [(archive, name), (archive, f"{name}-updates"), (security, f"{name}-security")]
         components = ("main", "universe")
-    return tuple(
-        archive_source(archive, one, components, mirrors, origin=f"apt:{suite}", events=events)
-        for archive, one in layout
-    )
+    return tuple(archive_source(archive, one, components, mirrors, origin=f"apt:{suite}") for archive, one in layout)
 
 
 def archive_source(
@@ -64,7 +60,6 @@ def archive_source(
     mirrors: Mirrors,
     *,
     origin: str,
-    events: EventSink,
     keyring: Keyring | None = None,
 ) -> Source:
     """A suite of a distribution's archive, at its address for this build.
@@ -72,11 +67,6 @@ def archive_source(
     Verified with ``keyring``, or with the shipped one.
     """
     address = mirrors.address(archive)
-    checks = not (address.is_of_machine and not mirrors.machine.check_valid_until)
-    if not checks:
-        events(
-            Notice(f"Valid-Until of {suite} is not checked, as this machine's apt configuration says", warning=False)
-        )
     return Source(
         name=archive.value,
         url=address.url,
@@ -84,6 +74,6 @@ def archive_source(
         components=components,
         signed_by=keyring or shipped_keyring(archive.distribution),
         origin=origin,
-        check_valid_until=checks,
+        check_valid_until=mirrors.machine.check_valid_until or not address.is_of_machine,
         is_snapshot=address.is_snapshot,
     )

@@ -81,9 +81,7 @@ def _source(entry: SourceEntry, view: View, platform: Platform, mirrors: Mirrors
     archive = mirrors.archive_of(entry)
     keyring = None if entry.is_trusted else _keyring(entry, view, has_default=archive is not None)
     if archive is not None:
-        found = archive_source(
-            archive, suite, entry.components, mirrors, origin=str(entry.origin), events=events, keyring=keyring
-        )
+        found = archive_source(archive, suite, entry.components, mirrors, origin=str(entry.origin), keyring=keyring)
         name, url, is_snapshot = found.name, found.url, found.is_snapshot
         check_valid_until, keyring = found.check_valid_until, found.signed_by
     else:
@@ -150,6 +148,6 @@ def _release_sources(view: View, platform: Platform, mirrors: Mirrors, events: E
             f"the base has no apt sources, and is no release of Debian or Ubuntu ({distribution or 'no os-release'})",
             hint="apt.txt needs a base with apt: a Debian or Ubuntu image",
         )
-    sources = suite_sources(f"{distribution}/{codename}", platform, mirrors, events=events)
+    sources = suite_sources(f"{distribution}/{codename}", platform, mirrors)
     events(Notice(f"the base lists no apt sources: those of {distribution} {codename} are used"))
     return sources

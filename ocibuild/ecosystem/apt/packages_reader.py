@@ -6,7 +6,8 @@ import io
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ocibuild.core.digest import Digest
@@ -46,11 +47,12 @@ class _Decoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PackagesReader:
-    """Gives a source's indexes for some architectures."""
+    """Gives a source's indexes for some architectures; of equal indexes the text is kept once."""
 
     http: HttpClient
     store: Store
     events: EventSink
+    _texts: dict[Digest, str] = field(default_factory=dict, init=False, repr=False)
 
     def read(self, source: Source, release: Release, architectures: tuple[str, ...]) -> tuple[PackagesIndex, ...]:
         """The indexes in apt's order: by component, then by architecture.
@@ -99,19 +101,29 @@ class PackagesReader:
             trusted=source.signed_by is not None,
             pin_priority=source.pin_priority,
         )
-        # Every field that resolving reads is ASCII. As Latin-1 the text takes one byte a character and decodes at the
-        # speed of a copy; as UTF-8 a single name in Greek would double it, an emoji quadruple it (200 MB for main).
-        return PackagesIndex(archive, self._plain(source, release, path, files).decode("latin-1"))
+        return PackagesIndex(archive, self._text(source, release, path, files))
 
-    def _plain(self, source: Source, release: Release, path: str, files: list[IndexFile]) -> bytes:
-        """The plain index: from the store where it is there, else fetched, decoded and put there."""
+    def _text(self, source: Source, release: Release, path: str, files: list[IndexFile]) -> str:
+        """The index: from the store where it is there, else fetched, decoded and put there.
+
+        Every field that resolving reads is ASCII. As Latin-1 the text takes one byte a character and decodes at the
+        speed of a copy; as UTF-8 a single name in Greek would double it, an emoji quadruple it (to 200 MB for main).
+        """
         plain = release.files.get(path)
         known = [plain.digest] if plain is not None else [d for file in files if (d := self._decoded(file))]
         for digest in known:
-            try:
-                return self.store.blobs.read(digest)
-            except FileNotFoundError:
-                continue
+            if digest not in self._texts:
+                with suppress(FileNotFoundError):
+                    self._texts[digest] = self.store.blobs.read(digest).decode("latin-1")
+            if digest in self._texts:
+                return self._texts[digest]
+        data = self._plain(source, release, path, files)
+        text = self._texts[Digest.of(data)] = data.decode("latin-1")
+        return text
+
+    def _plain(self, source: Source, release: Release, path: str, files: list[IndexFile]) -> bytes:
+        """The plain index, fetched and decoded, and put into the store."""
+        plain = release.files.get(path)
         for file in files:
             data = self._fetched(source, release, file)
             if data is None:

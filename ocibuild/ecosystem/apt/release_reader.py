@@ -46,6 +46,10 @@ class ReleaseReader:
             release.check_suite(source.suite, where=where)
         checks_validity = source.check_valid_until and not source.is_snapshot
         release.check_time(self.now, check_valid_until=checks_validity, where=where)
+        if not source.is_snapshot and release.valid_until is not None and release.valid_until < self.now:
+            # Only where the check is switched off: by this machine's apt configuration, or by the image's own list.
+            until = f"{release.valid_until:%Y-%m-%d}"
+            self.events(Notice(f"{where} was valid until {until}, and the check is switched off", warning=True))
         if not source.is_snapshot:
             self._refuse_older(source, release, where=where)
         return release

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -73,6 +73,10 @@ class AptResolver:
     now: datetime
     events: EventSink
     _read: dict[tuple[Source, tuple[str, ...]], _Archive] = field(default_factory=dict, init=False, repr=False)
+    _packages: PackagesReader = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_packages", PackagesReader(self.http, self.store, self.events))
 
     def resolve_base(self, suite: str, platform: Platform, sources: Sequence[Source]) -> AptResolution:
         """The packages of a new system: those of ``mmdebstrap --variant=minbase``.
@@ -127,12 +131,13 @@ class AptResolver:
             return list(pool.map(lambda source: self._archive(source, architectures), sources))
 
     def _archive(self, source: Source, architectures: tuple[str, ...]) -> _Archive:
-        known = self._read.get((source, architectures))
+        key = (replace(source, origin=""), architectures)
+        known = self._read.get(key)
         if known is not None:
             return known
         release = ReleaseReader(self.http, self.store.records, self.now, self.events).read(source)
-        indexes = PackagesReader(self.http, self.store, self.events).read(source, release, architectures)
-        archive = self._read[source, architectures] = _Archive(source, release, indexes)
+        indexes = self._packages.read(source, release, architectures)
+        archive = self._read[key] = _Archive(source, release, indexes)
         return archive
 
 

@@ -25,6 +25,7 @@ from ocibuild.ecosystem.apt.universe import Universe
 __all__ = ["base_set", "solve"]
 
 _FRAMES_A_LEVEL = 8
+_BASE_MARKS = ("\nEssential: yes", "\nPriority: required")
 
 
 def solve(
@@ -67,7 +68,7 @@ def base_set(universe: Universe, *, preferences: Preferences, origin: Origin) ->
     ``why`` names.
     """
     names = []
-    for name in universe.names:
+    for name in universe.names_with(*_BASE_MARKS, "Package: apt\n"):
         package = universe.package(name, universe.architecture)
         if package is not None and (name == "apt" or _is_of_the_base(package)):
             names.append(name)
@@ -77,7 +78,7 @@ def base_set(universe: Universe, *, preferences: Preferences, origin: Origin) ->
 
 def _is_of_the_base(package: Package) -> bool:
     fields = package.versions[0].occurrences[0].text
-    return "\nEssential: yes" in fields or "\nPriority: required" in fields
+    return any(mark in fields for mark in _BASE_MARKS)
 
 
 @contextmanager

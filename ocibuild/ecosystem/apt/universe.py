@@ -79,6 +79,12 @@ class Universe:
         """Every name of a package with a stanza, in the order of the indexes."""
         return self._stanzas.by_name
 
+    def names_with(self, *texts: str) -> Iterator[str]:
+        """The names, in their order, of which some stanza holds one of ``texts``: without reading any stanza."""
+        for name, stanzas in self._stanzas.by_name.items():
+            if any(text in stanza.text for stanza in stanzas for text in texts):
+                yield name
+
     def is_known(self, name: str) -> bool:
         """Whether a package of this name has a stanza, or is provided by one."""
         return name in self._stanzas.by_name or name in self._stanzas.by_provided
