@@ -13,7 +13,7 @@ from ocibuild.ecosystem.pip.wheel import Member, WheelArchive
 
 __all__ = ["Installation", "Target"]
 
-_LARGEST_METADATA_BYTES = 64 << 20  # a RECORD of half a million files
+_LARGEST_METADATA_BYTES = 16 << 20  # a RECORD of some 150,000 files; the largest real ones name 20,000
 _REGULAR_FILE, _TYPE_BITS = 0o100000, 0o170000
 # A control character (NUL and line feeds among them), a backslash, or an empty, "." or ".." component.
 _UNSAFE_PATH = re.compile(r"[\x00-\x1f\\]|(?:\A|/)\.{0,2}(?:/|\Z)")
@@ -57,7 +57,7 @@ class Installation:
         self._library = f"{prefix}/lib/python{python_version}/site-packages"
         self._info = self._find_info(package_name)
         self._check_wheel_version()
-        self._rows = read_record(self._text("RECORD") or "")
+        self._rows = read_record(self._text("RECORD") or "", where=archive.name)
         if not self._rows:
             raise self._error("it has no RECORD")
         self._groups = read_entry_points(self._text("entry_points.txt") or "")
@@ -124,7 +124,7 @@ class Installation:
             raise self._error("it has no WHEEL file")
         lines = (line.partition(":") for line in text.splitlines())
         version = next((value.strip() for key, _, value in lines if key.lower() == "wheel-version"), "")
-        if not re.fullmatch(r"[0-9]+(\.[0-9]+)*", version):
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)*", version):
             raise self._error(f"its Wheel-Version is {version!r}")
         if int(version.partition(".")[0]) > 1:
             raise self._error(f"its Wheel-Version {version} is newer than the format this program knows (1.0)")

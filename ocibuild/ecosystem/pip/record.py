@@ -19,13 +19,19 @@ Row = tuple[str, str, str]
 _ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})  # the specification forbids md5 and sha1
 
 
-def read_record(text: str) -> list[Row]:
-    """The rows of a RECORD, in its order; missing columns are empty, further ones are ignored, as pip does."""
+def read_record(text: str, *, where: str) -> list[Row]:
+    """The rows of a RECORD, in its order; missing columns are empty, further ones are ignored, as pip does.
+
+    An ImageError that names the wheel ``where`` for what is no CSV.
+    """
     rows = []
-    for cells in csv.reader(text.splitlines()):
-        if cells:
-            path, recorded, size = (*cells, "", "")[:3]
-            rows.append((path, recorded, size))
+    try:
+        for cells in csv.reader(text.splitlines()):
+            if cells:
+                path, recorded, size = (*cells, "", "")[:3]
+                rows.append((path, recorded, size))
+    except csv.Error as error:
+        raise ImageError(f"{where}: its RECORD is malformed: {error}") from error
     return rows
 
 

@@ -53,10 +53,8 @@ def read_annotations(text: str) -> dict[str, Annotation]:
         comment = line.strip().removeprefix("#").strip()
         if comment.startswith("from "):
             index_url = comment.removeprefix("from ")
-        else:
-            word = comment.removeprefix("via").strip()
-            if re.fullmatch(r"[a-z0-9][a-z0-9-]*(\[[^\]]*\])?", word):
-                dependants.append(word.partition("[")[0])
+        elif found := re.fullmatch(r"(?:via )?([a-z0-9][a-z0-9-]*)(?:\[[^\]]*\])?", comment):
+            dependants.append(found[1])
     return annotations
 
 
@@ -143,7 +141,8 @@ class Selection:
         if isinstance(artifact, PackageArchive) and not tags & set(self.target.tags()):
             raise _at(direct, f"{file_name} is not for Python {self.target.minor_version} on {self.target.platform}")
         fields = {"filename": file_name, "requires": " ".join(sorted(requires.get(package.name, ())))}
-        direct_url = self._direct_url(direct, url, artifact.hashes["sha256"]) if direct else ""
+        is_direct = isinstance(artifact, PackageArchive)
+        direct_url = self._direct_url(direct, url, artifact.hashes["sha256"]) if is_direct else ""
         return LockedPackage(
             ecosystem=Ecosystem.PIP,
             name=package.name,
@@ -168,12 +167,14 @@ class Selection:
         if direct is not None and direct.local_path:
             return self._book.of_local(direct.local_path, self.folder)
         if isinstance(artifact, PackageArchive):
+            if url.startswith("file:"):  # a wheel's own metadata may ask for anything
+                raise RepositoryError(f"a package asks for {url}, which is not in the repository")
             return self._book.of_url(direct.url if direct else url)
         return self._book.of_index(url, self.sources.named(annotation.index_url, url))
 
-    def _direct_url(self, direct: PipRequirement, url: str, sha256: str) -> str:
+    def _direct_url(self, direct: PipRequirement | None, url: str, sha256: str) -> str:
         """What pip would record of a package that was asked for by its URL; the local path is the image's."""
-        if direct.local_path:
+        if direct is not None and direct.local_path:
             if not self.folder_in_image:
                 return ""
             url = Path(f"{self.folder_in_image}/{direct.local_path}").as_uri()

@@ -23,7 +23,7 @@ LARGEST_WHOLE_BYTES = 4 << 20
 
 _CHUNK_BYTES = 1 << 20
 _InflateError = cast("type[Exception]", isal_zlib.error)  # isal's stubs give it as an instance
-_LARGEST_DIRECTORY_BYTES = 64 << 20  # some 500,000 members; the largest real wheels hold 20,000
+_LARGEST_DIRECTORY_BYTES = 16 << 20  # some 150,000 members; the largest real wheels hold 20,000
 _LARGEST_DEFLATE_RATIO = 1032  # deflate cannot expand further (zlib's technical notes, "Maximum Expansion Factor")
 _STORED, _DEFLATED = 0, 8
 _FLAG_UTF8 = 0x800

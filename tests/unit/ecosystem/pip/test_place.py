@@ -3,6 +3,9 @@ import csv
 import dataclasses
 import hashlib
 import random
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,7 +176,9 @@ def test_other_hashes_of_record(build_wheel: BuildWheel, placed: Placed) -> None
         ({"wheel": "Wheel-Version: 2.0\n"}, "newer than"),
         ({"wheel": "Root-Is-Purelib: true\n"}, "Wheel-Version is ''"),
         ({"wheel": "Wheel-Version: one\n"}, "Wheel-Version is 'one'"),
+        ({"wheel": f"Wheel-Version: {'9' * 5000}\n"}, "Wheel-Version is"),
         ({"record": ""}, "no RECORD"),
+        ({"record": '"' + "x" * 200_000}, "RECORD is malformed"),
         ({"name": "other"}, "holds other, not thing"),
     ],
 )
@@ -231,3 +236,26 @@ def test_the_same_wheel_gives_the_same_entries(build_wheel: BuildWheel, placed: 
         (e.path, e.mode, data) for e, data in second.values()
     ]
     assert {entry.modified for entry, _ in first.values()} == {315532800}
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from ocibuild.core.digest import Digest
+from ocibuild.core.package import Ecosystem, LockedPackage
+from ocibuild.ecosystem.pip.place import PipPlaceContext, place
+package = LockedPackage(Ecosystem.PIP, "thing", "1.0", "any", "pypi", "x", Digest.sha256("0" * 64))
+context = PipPlaceContext(prefix="e", python_version="3.11", interpreter="/e/bin/python3")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+size = sum(len(chunk) for entry in place(package, Path(sys.argv[1]), context).entries for chunk in entry.chunks())
+print(size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_large_member_needs_constant_memory(build_wheel: BuildWheel, method: int) -> None:
+    body = build_wheel({"weights.bin": bytes(200 << 20)}, method=method)
+    done = subprocess.run([sys.executable, "-c", MEASURE, body], capture_output=True, text=True, check=True)
+    size, grown_kib = (int(word) for word in done.stdout.split())
+    assert size > 200 << 20
+    assert grown_kib < 24 << 10

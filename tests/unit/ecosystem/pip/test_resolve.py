@@ -365,6 +365,28 @@ def test_a_wheel_by_url(index: SimpleIndex, build_wheel: BuildWheel, serve: Call
     assert caught.value.status == 404
 
 
+def test_a_wheel_may_not_ask_for_files_of_this_machine(
+    index: SimpleIndex, build_wheel: BuildWheel, run: Run, tmp_path: Path, repository: Path
+) -> None:
+    outside = build_wheel({}, name="outside")
+    inside = build_wheel({}, name="inside", requires=(f"outside @ {outside.as_uri()}",))
+    (repository / inside.name).write_bytes(inside.read_bytes())
+    with pytest.raises(RepositoryError, match="not in the repository"):
+        run(f"./{inside.name}", IndexSettings(no_index=True))
+
+
+def test_a_url_that_a_wheel_asks_for(
+    index: SimpleIndex, build_wheel: BuildWheel, serve: Callable[..., str], run: Run, repository: Path
+) -> None:
+    index.add(build_wheel({}))
+    url = serve(index).replace("simple/", "files/thing-1.0-py3-none-any.whl")
+    inside = build_wheel({}, name="inside", requires=(f"thing @ {url}",))
+    (repository / inside.name).write_bytes(inside.read_bytes())
+    package = by_name(run(f"./{inside.name}", IndexSettings(no_index=True)))["thing"]
+    assert (package.source, package.path, package.why, package.requested) == ("url", url, ("inside",), False)
+    assert json.loads(package.fields["direct_url"])["url"] == url
+
+
 # Indexes.
 
 
