@@ -120,6 +120,5 @@ def _piece(response: Response, start_bytes: int | None, length_bytes: int, attem
             body += block
             if len(body) >= length_bytes:
                 break
-        length = response.headers.get("content-length", "")
-        return Piece(body[:length_bytes], 0, int(length) if length.isdigit() else None)
+        return Piece(body[:length_bytes], 0, response.length_bytes)
     raise response.failure(attempted)

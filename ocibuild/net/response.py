@@ -40,6 +40,7 @@ class Response:
         self.method = method
         self.url = url
         self.status: int = foreign.status_code
+        self._read_bytes = 0
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in foreign.headers.items()}
 
     @property
@@ -57,15 +58,25 @@ class Response:
             block: bytes = self._foreign.raw.read(size_bytes, decode_content=False)
         except foreign_errors() as error:
             mapped = network_error(error, method=self.method, url=self.url)
-            raise InterruptedBodyError(
-                mapped.message,
-                method=self.method,
-                url=mapped.url,
-                status=self.status,
-                temporary=mapped.temporary,
-                hint=mapped.hint,
-            ) from error
+            raise self._interrupted(mapped.message, temporary=mapped.temporary, hint=mapped.hint) from error
+        self._read_bytes += len(block)
+        # urllib3 before version 2 takes a body that is too short for a whole one.
+        if not block and self.method != "HEAD" and self._read_bytes < (self.length_bytes or 0):
+            raise self._interrupted(
+                f"{self.method} {self.shown_url}: the connection ended before the whole answer came"
+            )
         return block
+
+    def _interrupted(self, message: str, *, temporary: bool = True, hint: str | None = None) -> InterruptedBodyError:
+        return InterruptedBodyError(
+            message, method=self.method, url=self.shown_url, status=self.status, temporary=temporary, hint=hint
+        )
+
+    @property
+    def length_bytes(self) -> int | None:
+        """The length of the body, as the server tells it; None where it does not."""
+        text = self.headers.get("content-length", "")
+        return int(text) if text.isascii() and text.isdigit() else None
 
     def body(self, *, limit_bytes: int) -> bytes:
         """The rest of the body as it was sent; a NetworkError where it is longer than ``limit_bytes``."""
@@ -144,12 +155,9 @@ class Response:
 
     def close(self) -> None:
         """Give the connection back, for use again where little of the body is unread."""
+        length = self.length_bytes
         try:
-            length = int(self.headers.get("content-length", _DRAINED_BYTES + 1))
-        except ValueError:
-            length = _DRAINED_BYTES + 1
-        try:
-            if length <= _DRAINED_BYTES:
+            if length is not None and length <= _DRAINED_BYTES:
                 self._foreign.raw.read(decode_content=False)
             self._foreign.close()
         except foreign_errors():

@@ -36,7 +36,7 @@ def _asked(registry: str) -> Credential | None:
         return None
     try:
         found = AzureCLIAuthProvider().get_auth(registry)
-    except KeyError:  # pyoci does not expect an answer of az without a token
+    except (KeyError, TypeError):  # pyoci does not expect an answer of az without a token
         return None
     if found is None:
         return None

@@ -66,13 +66,13 @@ class Repository:
                 return None
             if response.status != _OK:
                 raise registry_error(response, f"asking for {self._where}:{target}")
-            told, length = response.headers.get("docker-content-digest"), response.headers.get("content-length", "")
+            told, length = response.headers.get("docker-content-digest"), response.length_bytes
             media_type = response.headers.get("content-type", "").partition(";")[0].strip()
         if (
             told is None or not length.isdigit()
         ):  # both may be left out (distribution-spec, "Checking if content exists")
             return self.get_manifest(target).descriptor
-        return Descriptor(media_type, _told_digest(told, self._where), int(length))
+        return Descriptor(media_type, _told_digest(told, self._where), length)
 
     def get_manifest(self, target: str | Digest) -> Document:
         """The manifest or index that a tag or digest names.
@@ -128,8 +128,7 @@ class Repository:
                 return None
             if response.status != _OK:
                 raise registry_error(response, f"asking for blob {digest} of {self._where}")
-            length = response.headers.get("content-length", "")
-            return int(length) if length.isdigit() else 0
+            return response.length_bytes or 0
 
     def open_blob(self, digest: Digest, *, headers: Mapping[str, str] = MappingProxyType({})) -> Response:
         """Ask for a blob with these further headers (Range); the answer may come from the registry's storage.

@@ -116,9 +116,10 @@ class BlobUpload:
         self, session: UploadSession, start_bytes: int, length_bytes: int, broken: UploadBrokenError
     ) -> tuple[UploadSession, int]:
         """The session and the position to go on from, where the registry knows it; raises ``broken`` where not."""
-        session, position = session.resumed()
-        if not 0 < position <= start_bytes + length_bytes:
+        known = session.resumed()
+        if known is None or known[1] > start_bytes + length_bytes:
             raise broken
+        session, position = known
         # Over a bad line, only attempts that bring nothing count.
         self._breaks = 1 if position > start_bytes else self._breaks + 1
         if self._breaks >= session.client.http.policy.tries:

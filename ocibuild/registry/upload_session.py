@@ -115,16 +115,16 @@ class UploadSession:
             self._check_done(response)
             return self._moved(response)
 
-    def resumed(self) -> "tuple[UploadSession, int]":
+    def resumed(self) -> "tuple[UploadSession, int] | None":
         """Ask how far the upload is (end-13): the session, and the number of bytes that the registry has.
 
-        An UploadBrokenError where it cannot tell: docker-registry before version 3 forgets a session whose connection
-        broke, and ``0-0`` may be one byte or none.
+        None where it does not tell: docker-registry before version 3 forgets a session whose connection broke, and
+        ``0-0`` may be one byte or none.
         """
         with self._sent("GET", self.url, None, {}, retry=True) as response:
             told = _RANGE.fullmatch(response.headers.get("range", ""))
             if response.status != _NO_CONTENT or told is None or told[1] == "0":
-                raise UploadBrokenError(registry_error(response, self.attempted))
+                return None
             return self._moved(response), int(told[1]) + 1
 
     def cancel(self) -> None:

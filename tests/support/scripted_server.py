@@ -80,6 +80,7 @@ class ScriptedServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or each answer waits 40 ms for an acknowledgement
 
             def handle_any(self) -> None:
                 headers = {name.lower(): value for name, value in self.headers.items()}
