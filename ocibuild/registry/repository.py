@@ -68,9 +68,7 @@ class Repository:
                 raise registry_error(response, f"asking for {self._where}:{target}")
             told, length = response.headers.get("docker-content-digest"), response.length_bytes
             media_type = response.headers.get("content-type", "").partition(";")[0].strip()
-        if (
-            told is None or not length.isdigit()
-        ):  # both may be left out (distribution-spec, "Checking if content exists")
+        if told is None or length is None:  # both may be left out (distribution-spec, "Checking if content exists")
             return self.get_manifest(target).descriptor
         return Descriptor(media_type, _told_digest(told, self._where), length)
 
