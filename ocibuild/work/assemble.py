@@ -8,6 +8,7 @@ from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.platform import Platform
 from ocibuild.image.config import History
 from ocibuild.image.index import ImageIndex
+from ocibuild.image.inspect import layer_annotations
 from ocibuild.image.manifest import Manifest
 from ocibuild.store.store import Store
 from ocibuild.work.base import Base
@@ -61,13 +62,16 @@ def assemble(
     )
     config_document = config.document()
     annotations = {_BASE_NAME: base.name, _BASE_DIGEST: str(base.digest)} if base.digest else {}
-    manifest = Manifest(
-        config_document.descriptor, base.layers + tuple(layer.descriptor for layer in layers), annotations
-    )
+    manifest = Manifest(config_document.descriptor, base.layers + tuple(map(_described, layers)), annotations)
     document = manifest.document()
     for written in (config_document, document):
         store.blobs.add(written.content)
     return document.descriptor
+
+
+def _described(layer: MadeLayer) -> Descriptor:
+    """The layer's descriptor with annotations that tell what is in it."""
+    return replace(layer.descriptor, annotations=layer_annotations(layer.name, layer.packages))
 
 
 def assemble_index(images: Mapping[Platform, Descriptor], *, platforms: Sequence[Platform], store: Store) -> Descriptor:

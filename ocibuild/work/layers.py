@@ -56,7 +56,7 @@ class LayerRecipe:
 
 @dataclass(frozen=True, slots=True)
 class MadeLayer:
-    """A layer that is in the store. ``tables`` are its fragments' tables and ``notes`` their notes, in their order."""
+    """A layer that is in the store. ``packages`` name what it holds: ``apt git=1:2.39.5-0+deb12u2 amd64``."""
 
     name: str
     key: str
@@ -64,6 +64,7 @@ class MadeLayer:
     diff_id: Digest
     raw_bytes: int
     fragments: tuple[KnownFragment, ...]
+    packages: tuple[str, ...]
     cached: bool
 
 
@@ -139,7 +140,9 @@ class LayerMaker:
             self._fragments.remember(fragment.key, self._compressor.compression, location)
             offset += sum(cut.compressed_bytes for cut in fragment_cuts)
         key = _layer_key(fragments, recipe.folders([fragment.table for fragment in fragments]))
-        layer = MadeLayer(recipe.name, key, descriptor, writer.diff_id, writer.raw_bytes, fragments, cached=False)
+        layer = MadeLayer(
+            recipe.name, key, descriptor, writer.diff_id, writer.raw_bytes, fragments, _packages(recipe), cached=False
+        )
         self._remember(layer)
         self._events(TaskFinished(task))
         return layer
@@ -194,7 +197,7 @@ class LayerMaker:
         if self._store.blobs.size_bytes(digest) != size_bytes:
             return None
         descriptor = Descriptor(self._compressor.compression.media_type, digest, size_bytes)
-        return MadeLayer(recipe.name, key, descriptor, diff_id, raw_bytes, tuple(known), cached=True)
+        return MadeLayer(recipe.name, key, descriptor, diff_id, raw_bytes, tuple(known), _packages(recipe), cached=True)
 
     def _remember(self, layer: MadeLayer) -> None:
         value = {
@@ -205,6 +208,11 @@ class LayerMaker:
             "compressor": self._compressor.identity,
         }
         self._store.records.put(self._kind, layer.key, value)
+
+
+def _packages(recipe: LayerRecipe) -> tuple[str, ...]:
+    packages = (package for fragment in recipe.fragments for package in fragment.packages)
+    return tuple(f"{package.ecosystem} {package.identity}" for package in packages)
 
 
 def _without_folders(recorder: Recorder, entries: Iterable[Entry]) -> Iterator[Entry]:

@@ -39,6 +39,9 @@ OTHER_LAYERS = 7
 _MOST_ROUNDS = 3
 """One round shows which packages must be placed in another context, a second does so; a third finds a contradiction."""
 
+_STATE = "the state of the Debian packages"
+_ENVIRONMENT = "the Python environment"
+_RECORDS = "the lock and the catalogue"
 _SOURCE = "source"
 
 
@@ -68,6 +71,22 @@ class PlatformBuild:
         """The lock's packages of one ecosystem, in the lock's order."""
         return [package for package in self.lock.packages if package.ecosystem is ecosystem]
 
+    def other_layers(self) -> list[str]:
+        """The names of the layers that hold no packages, as far as they are known before anything is made."""
+        names = ["accounts and removals"]
+        names += [_STATE] if self.of(Ecosystem.APT) or self.lock.removals else []
+        names += [_ENVIRONMENT] if self.target is not None else []
+        return [*names, _RECORDS, _SOURCE]
+
+    def fragments(self, bodies: PackageBodies) -> dict[str, Callable[[LockedPackage], FragmentRecipe]]:
+        """Each ecosystem's fragments, in the context in which packages are placed first."""
+        view = self.base.view.extended([table_of(_account_entries(self))])
+        fragments: dict[str, Callable[[LockedPackage], FragmentRecipe]] = {}
+        fragments[Ecosystem.APT.value] = _apt_layers(self, view, bodies).fragment
+        if self.target is not None:
+            fragments[Ecosystem.PIP.value] = PythonLayers(self.target, self.account, bodies).fragment
+        return fragments
+
     def make(self, maker: LayerMaker, bodies: PackageBodies, store: Store) -> Descriptor:
         """Make what the store lacks, and return the descriptor of the manifest, which is in the store then."""
         layers = _Stack(self, maker, bodies, store).made()
@@ -86,33 +105,25 @@ class _Stack:
         self._contents = FragmentContents(store, build.base.view.read_content)
         self._accounts = _account_entries(build)
         self._base = build.base.view.extended([table_of(self._accounts)], read_content=self._contents)
-        self._below = Digest.of(f"{build.base.digest} {build.base.name} {build.catalogue}".encode())
         account = build.account
         self._owners = (FolderOwner(), FolderOwner("srv/conda", account.uid, account.gid))
 
     def made(self) -> list[MadeLayer]:
         """All layers, in the order of the design's section 4."""
         build = self._build
-        apt = AptLayers(
-            build.of(Ecosystem.APT),
-            build.lock.removals,
-            view=self._base,
-            below=self._below,
-            architecture=build.platform.debian_architecture,
-            bodies=self._bodies,
-        )
+        apt = _apt_layers(build, self._base, self._bodies)
         python = PythonLayers(build.target, build.account, self._bodies) if build.target else None
         debs, wheels = self._package_layers(apt, python)
         layers = self._first([*self._accounts, *apt.whiteouts(debs)]) + debs
         view = self._base.extended(tables_of(debs))
         if debs or build.lock.removals:
-            state = self._single(view, "the state of the Debian packages", [apt.state(debs, view)])
+            state = self._single(view, _STATE, [apt.state(debs, view)])
             layers.append(state)
             view = view.extended(tables_of([state]))
         if python is not None:
-            below = Digest.of(" ".join([str(self._below), *(layer.key for layer in layers)]).encode())
+            below = Digest.of(" ".join([str(_below(build)), *(layer.key for layer in layers)]).encode())
             environment = [python.environment(lambda: view, below=below)]
-            layers.append(self._single(view, "the Python environment", environment))
+            layers.append(self._single(view, _ENVIRONMENT, environment))
             layers += wheels
             winners = python.fix_ups(build.of(Ecosystem.PIP))
             if winners is not None:
@@ -159,7 +170,7 @@ class _Stack:
         place = TreePlace(account.home.lstrip("/"), account.uid, account.gid, build.source_time)
         owner = FolderOwner(place.path, account.uid, account.gid)
         return [
-            self._single(below, "the lock and the catalogue", fragments),
+            self._single(below, _RECORDS, fragments),
             self._single(below, _SOURCE, [_tree_fragment("source", build.tree, place)], owner=owner),
         ]
 
@@ -170,6 +181,22 @@ class _Stack:
         missing = [package for fragment in fragments for package in fragment.packages]
         self._bodies.fetch_ahead(missing if self._maker.lacks(fragments) else [])
         return PackageLayers(self._maker, self._bodies, below, owners).single(name, fragments)
+
+
+def _below(build: PlatformBuild) -> Digest:
+    """A digest of all that the layers below the packages depend on."""
+    return Digest.of(f"{build.base.digest} {build.base.name} {build.catalogue}".encode())
+
+
+def _apt_layers(build: PlatformBuild, view: View, bodies: PackageBodies) -> AptLayers:
+    return AptLayers(
+        build.of(Ecosystem.APT),
+        build.lock.removals,
+        view=view,
+        below=_below(build),
+        architecture=build.platform.debian_architecture,
+        bodies=bodies,
+    )
 
 
 def _account_entries(build: PlatformBuild) -> list[Entry]:

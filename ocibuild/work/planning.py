@@ -1,0 +1,97 @@
+"""The conductor of ``ocibuild plan``: what a build would do, without fetching a package."""
+
+from collections.abc import Mapping, Sequence
+
+from ocibuild.core.events import EventSink
+from ocibuild.core.package import Ecosystem, LockedPackage
+from ocibuild.core.platform import Platform
+from ocibuild.core.step import Step
+from ocibuild.ecosystem.apt.remote_control import remote_controls
+from ocibuild.net.address import redacted
+from ocibuild.plan.plan import BuildPlan, PlannedLayer, PlannedPackage
+from ocibuild.store.store import Store
+from ocibuild.work.bodies import PackageBodies
+from ocibuild.work.build import BuildRequest
+from ocibuild.work.machine import Machine
+from ocibuild.work.make import Workshop
+from ocibuild.work.platform_build import PlatformBuild
+from ocibuild.work.remote import open_remote
+from ocibuild.work.resolution import Resolution
+
+__all__ = ["plan_build"]
+
+
+def plan_build(
+    request: BuildRequest, *, store: Store, environment: Mapping[str, str], events: EventSink
+) -> list[BuildPlan]:
+    """The plan of each platform. Bases and package lists are read; of packages only what tells their scripts."""
+    with open_remote(environment=environment, store=store, events=events) as remote:
+        workshop = Workshop(request, Machine(store, remote, environment, events))
+        plans = []
+        for platform in request.platforms:
+            build, resolution = workshop.plan(platform)
+            plans.append(_plan(workshop, build, resolution, platform))
+        return plans
+
+
+def _plan(workshop: Workshop, build: PlatformBuild, resolution: Resolution, platform: Platform) -> BuildPlan:
+    machine = workshop.machine
+    with workshop.bodies(resolution) as bodies:
+        packages = tuple(
+            PlannedPackage(package, redacted(bodies.url(package)), bodies.is_here(package))
+            for package in resolution.lock.packages
+        )
+        layers, unknown = _layers(workshop, build, bodies)
+    with machine.phase("reading scripts", f"for {platform}"):
+        steps = _steps(machine, build.of(Ecosystem.APT), resolution)
+    return BuildPlan(
+        platform=platform,
+        base=build.base.name,
+        base_digest=str(build.base.digest) if build.base.digest else None,
+        age_seconds=machine.now() - resolution.resolved,
+        packages=packages,
+        removals=resolution.lock.removals,
+        layers=layers,
+        steps=steps,
+        unknown=unknown,
+    )
+
+
+def _layers(
+    workshop: Workshop, build: PlatformBuild, bodies: PackageBodies
+) -> tuple[tuple[PlannedLayer, ...], tuple[str, ...]]:
+    """The layers of the image in their order; of new ones the packages' sizes as downloaded."""
+    layers = [
+        PlannedLayer(f"base layer {number}", "base", layer.size_bytes)
+        for number, layer in enumerate(build.base.layers, start=1)
+    ]
+    fragments = build.fragments(bodies)
+    for packed in build.packed():
+        known = not workshop.maker.lacks([fragments[packed.ecosystem](package) for package in packed.packages])
+        names = tuple(f"{package.name} {package.version}" for package in packed.packages)
+        layers.append(PlannedLayer(packed.name, "cached" if known else "new", packed.size_bytes, names))
+    layers += [PlannedLayer(name, "new") for name in build.other_layers()]
+    return tuple(layers), tuple(layer.name for layer in layers if layer.size_bytes is None)
+
+
+def _steps(machine: Machine, packages: Sequence[LockedPackage], resolution: Resolution) -> tuple[Step, ...]:
+    """What would have to run: the maintainer scripts that are not known as data."""
+    from ocibuild.ecosystem.apt.configure import ConfiguredPackage, unknown_scripts  # noqa: PLC0415
+
+    addresses = {name: address.rstrip("/") for name, address in resolution.addresses.items()}
+    controls = remote_controls(
+        packages, addresses, http=machine.remote.http, store=machine.store, events=machine.events
+    )
+    configured = [
+        ConfiguredPackage(
+            package.name,
+            package.architecture,
+            package.version,
+            package.fields.get("previous", ""),
+            controls[package.digest].members,
+        )
+        for package in packages
+    ]
+    return tuple(
+        Step(f"configure {script.package}", (script.member,), script.why) for script in unknown_scripts(configured)
+    )
