@@ -15,7 +15,7 @@ __all__ = ["Uv", "UvAnswer"]
 
 _PASSED_ON = (
     "HOME", "TMPDIR", "SSL_CERT_DIR", "SSL_CLIENT_CERT", "NETRC", "UV_HTTP_TIMEOUT", "UV_HTTP_RETRIES",
-    "UV_CONCURRENT_DOWNLOADS", "UV_KEYRING_PROVIDER", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+    "UV_CONCURRENT_DOWNLOADS", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
     "http_proxy", "https_proxy", "all_proxy", "no_proxy",
 )  # fmt: skip
 
