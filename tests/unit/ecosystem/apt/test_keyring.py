@@ -12,7 +12,7 @@ ENTRIES = tomli.loads(FOLDER.joinpath("keyrings.toml").read_text())
 
 
 def test_every_shipped_file_is_described() -> None:
-    shipped = {path.name for path in FOLDER.iterdir()} - {"keyrings.toml", "README.md"}
+    shipped = {path.name for path in FOLDER.iterdir()} - {"keyrings.toml"}
     assert shipped == {entry["file"] for entry in ENTRIES.values()}
 
 
