@@ -122,7 +122,7 @@ class Question:
         asked = {each.name: str(each.origin) for each in self.requirements.required}
         listed = ", ".join(f"{name} ({asked[name]})" if name in asked else name for name in names)
         return MachineError(
-            f"no wheel for Python {self.target.minor_version} on {self.target.platform}: {listed}; it would have to be "
+            f"no wheel for {self.target.description}: {listed}; it would have to be "
             "built from source, which this program does not do yet",
             hint=f"ask for a version that has a wheel ({'; '.join(known)}), or put a wheel into the repository",
         )

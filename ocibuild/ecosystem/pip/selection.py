@@ -127,7 +127,7 @@ class Selection:
     ) -> LockedPackage:
         if not isinstance(artifact, PackageWheel | PackageArchive):
             raise MachineError(
-                f"{package.name} has no wheel for Python {self.target.minor_version} on {self.target.platform}",
+                f"{package.name} has no wheel for {self.target.description}",
                 hint="it would have to be built from source: ask for a version that has a wheel",
             )
         url = artifact.url or Path(artifact.path or "").absolute().as_uri()
@@ -139,7 +139,7 @@ class Selection:
         source, path = self._located(artifact, url, direct, annotation)
         version, tags = parse_wheel_filename(file_name)[1], parse_wheel_filename(file_name)[3]
         if isinstance(artifact, PackageArchive) and not tags & set(self.target.tags()):
-            raise _at(direct, f"{file_name} is not for Python {self.target.minor_version} on {self.target.platform}")
+            raise _at(direct, f"{file_name} is not for {self.target.description}")
         fields = {"filename": file_name, "requires": " ".join(sorted(requires.get(package.name, ())))}
         is_direct = isinstance(artifact, PackageArchive)
         direct_url = self._direct_url(direct, url, artifact.hashes["sha256"]) if is_direct else ""

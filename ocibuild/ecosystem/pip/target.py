@@ -63,6 +63,12 @@ class PythonTarget:
         return re.sub(r"[a-z].*", "", self.version)
 
     @property
+    def description(self) -> str:
+        """The target in words, for messages: ``Python 3.11 on linux/amd64 (glibc 2.36)``."""
+        libc = f"{self.libc.kind} {self.libc.major}.{self.libc.minor}"
+        return f"Python {self.minor_version} on {self.platform} ({libc})"
+
+    @property
     def uv_platform(self) -> str:
         """What ``uv pip compile --python-platform`` is given; a MachineError for what uv has no name for."""
         machine = self.platform.machine
@@ -73,8 +79,7 @@ class PythonTarget:
         known = [minor for minor in _UV_GLIBC_MINORS if (2, minor) <= (self.libc.major, self.libc.minor)]
         if machine not in _UV_MACHINES or not known:
             raise MachineError(
-                f"Python packages cannot be resolved for {self.platform} with {self.libc.kind} "
-                f"{self.libc.major}.{self.libc.minor}",
+                f"Python packages cannot be resolved for {self.description}",
                 hint="uv resolves for amd64, arm64 and riscv64 with glibc 2.17 or newer, and for amd64 and arm64 musl",
             )
         return f"{machine}-manylinux_2_{known[-1]}"
