@@ -53,7 +53,7 @@ class ImageIndex:
         media_type, members = value.get("mediaType"), value.get("manifests")
         if "layers" in value or "config" in value:  # CVE-2021-41190
             raise ImageError(f"{where}: a manifest, or something between an index and a manifest, not an index")
-        if value.get("schemaVersion") != _SCHEMA_VERSION or (media_type is not None and media_type not in INDEX_TYPES):
+        if value.get("schemaVersion") != _SCHEMA_VERSION or media_type not in (None, *INDEX_TYPES):
             raise ImageError(
                 f"{where}: not an image index (schemaVersion {value.get('schemaVersion')!r}, mediaType {media_type!r})"
             )

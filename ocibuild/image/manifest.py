@@ -126,7 +126,7 @@ def _refuse_other_kinds(value: Mapping[str, Any], where: str) -> None:
             hint="pull and push the image once with a current tool",
         )
     media_type = value.get("mediaType")
-    if value.get("schemaVersion") != _SCHEMA_VERSION or (media_type is not None and media_type not in MANIFEST_TYPES):
+    if value.get("schemaVersion") != _SCHEMA_VERSION or media_type not in (None, *MANIFEST_TYPES):
         raise ImageError(
             f"{where}: not an image manifest (schemaVersion {value.get('schemaVersion')!r}, mediaType {media_type!r})"
         )

@@ -174,16 +174,22 @@ class _Tree:
     def _dress(self, path: str, entry: Entry) -> None:
         """Owner before mode (chown clears set-id bits), attributes after the owner (it clears capabilities)."""
         at = self._at(path)
-        if self.with_owners:
-            os.chown(at, entry.uid, entry.gid, follow_symlinks=False)
+        try:
+            if self.with_owners:
+                os.chown(at, entry.uid, entry.gid, follow_symlinks=False)
+            self._set_attributes(path, entry)
+            if entry.kind is not EntryKind.SYMLINK:
+                os.chmod(at, entry.mode)
+            os.utime(at, (entry.modified, entry.modified), follow_symlinks=False)
+        except OverflowError as error:
+            raise ImageError(f"/{path}: an owner or time that no file system holds") from error
+
+    def _set_attributes(self, path: str, entry: Entry) -> None:
         try:
             for name, value in entry.attributes.items():
-                os.setxattr(at, name, value, follow_symlinks=False)
+                os.setxattr(self._at(path), name, value, follow_symlinks=False)
         except OSError:  # not permitted, or not on this file system: reported, and the file is there all the same
             self.without_attributes.append(path)
-        if entry.kind is not EntryKind.SYMLINK:
-            os.chmod(at, entry.mode)
-        os.utime(at, (entry.modified, entry.modified), follow_symlinks=False)
 
     def _hide(self, path: str) -> None:
         if path not in self._of_layer:

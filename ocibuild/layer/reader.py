@@ -232,12 +232,18 @@ def _entry(block: bytes, size_bytes: int, extension: _Extension, shared: Mapping
     if kind is EntryKind.FILE and name.endswith(b"/"):
         kind = EntryKind.DIRECTORY  # how v7 archives mark a folder
     path = clean_path(name.decode("utf-8", "surrogateescape"), where=where)
-    link_text = link.decode("utf-8", "surrogateescape") if kind in (EntryKind.SYMLINK, EntryKind.HARDLINK) else ""
-    if kind is EntryKind.HARDLINK:
-        link_text = clean_path(link_text, where=where)
     mode = _number(block[100:108], where) & 0o7777
     size = size_bytes if kind is EntryKind.FILE else 0
-    return Entry(path, kind, mode, uid, gid, size, link_text, b"", max(0, modified), attributes)
+    return Entry(path, kind, mode, uid, gid, size, _link_text(link, kind, where), b"", max(0, modified), attributes)
+
+
+def _link_text(link: bytes, kind: EntryKind, where: str) -> str:
+    if kind not in (EntryKind.SYMLINK, EntryKind.HARDLINK):
+        return ""
+    text = link.decode("utf-8", "surrogateescape")
+    if "\0" in text:  # only an extended header can hold one
+        raise ImageError(f"{where}: a link with a NUL byte: {text!r}")
+    return clean_path(text, where=where) if kind is EntryKind.HARDLINK else text
 
 
 def _time(text: bytes, where: str) -> int:

@@ -1,6 +1,9 @@
+import io
 import os
 import stat
+import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -163,6 +166,32 @@ def test_what_cannot_be_unpacked_is_named_and_nothing_stays(tmp_path: Path, entr
     with pytest.raises((ImageError, BuildError), match=message):
         write_rootfs(MadeImage([entries]).source(), tmp_path / "root")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"mtime": 1e30}, {"uid": 1 << 70}, {"name": "d/", "type": tarfile.DIRTYPE, "mtime": 1e30}]
+)
+def test_owners_and_times_beyond_all_file_systems_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    if "uid" in change and not ROOT:
+        pytest.skip("owners are set by root only")
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("file")
+        for name, value in change.items():
+            setattr(member, name, value)
+        archive.addfile(member)
+    with pytest.raises(ImageError, match="no file system holds"):
+        write_rootfs(MadeImage([[]], raw={0: data.getvalue()}).source(), tmp_path / "root")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_extended_attributes_are_set_or_told(tmp_path: Path) -> None:
+    entry = Entry("f", EntryKind.FILE, 0o644, size_bytes=1, content=b"x", attributes={"user.note": b"1"})
+    refused = Entry("g", EntryKind.FILE, 0o644, size_bytes=1, content=b"x", attributes={"nonsense": b"1"})
+    report = write_rootfs(MadeImage([[entry, refused]]).source(), tmp_path / "root")
+    assert "g" in report.without_attributes
+    if "f" not in report.without_attributes:  # the file system of the tests may have none
+        assert os.getxattr(tmp_path / "root/f", "user.note") == b"1"
 
 
 def test_a_wrong_layer_leaves_nothing(tmp_path: Path) -> None:
