@@ -62,10 +62,10 @@ def test_skippable_frames_are_skipped() -> None:
 def test_a_bomb_is_read_in_bounded_memory() -> None:
     bomb = zstandard.ZstdCompressor(level=1).compress(bytes(1 << 28))
     script = (
-        "import io, resource, sys; from ocibuild.layer.compression import *\n"
+        "import io, sys; from ocibuild.layer.compression import *\n"
         "r = open_decompressed(io.BytesIO(sys.stdin.buffer.read()), Compression.ZSTD, where='bomb'); n = 0\n"
         "while d := r.read(1 << 20): n += len(d)\n"
-        "assert n == 1 << 28; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "assert n == 1 << 28; print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     )
     result = subprocess.run([sys.executable, "-c", script], input=bomb, capture_output=True, check=True)
     assert int(result.stdout) < 250_000
