@@ -53,15 +53,18 @@ def write_output(
     """
     match output.type:
         case "oci":
-            write_layout(source, LayoutTarget.parse(output.place))
+            write_layout(source, LayoutTarget.parse(output.place), events=events)
         case "oci-archive":
-            write_oci_archive(source, LayoutTarget.parse(output.place))
+            write_oci_archive(source, LayoutTarget.parse(output.place), events=events)
         case "docker-archive":
-            write_docker_archive(source, Path(output.place), tags=tags, platform=platform)
+            write_docker_archive(source, Path(output.place), tags=tags, platform=platform, events=events)
         case _:
-            unpacked = write_rootfs(source, Path(output.place), platform=platform)
+            unpacked = write_rootfs(source, Path(output.place), platform=platform, events=events)
             if not unpacked.with_owners:
                 events(Notice(f"{output}: all files belong to you, since only root can give them their owners"))
             if unpacked.skipped:
                 left_out = ", ".join(unpacked.skipped)
                 events(Notice(f"{output}: left out, since only root can make them: {left_out}", warning=True))
+            if unpacked.without_attributes:
+                bare = ", ".join(unpacked.without_attributes)
+                events(Notice(f"{output}: without their extended attributes (capabilities): {bare}", warning=True))
