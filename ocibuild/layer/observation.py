@@ -5,14 +5,15 @@ What later phases need of it is kept beside the layer's table: the bytes of a sh
 database, accounts, what caches are made from) and, of a shared library, what ldconfig(8) reads of it.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from types import MappingProxyType
 
 __all__ = ["LARGEST_KEPT_BYTES", "OBSERVATION_VERSION", "Observation", "is_kept", "is_library"]
 
-OBSERVATION_VERSION = 1
+OBSERVATION_VERSION = 2
 """Part of every key under which observations are stored: raise it when a pattern below changes."""
 
 LARGEST_KEPT_BYTES = 32 << 20
@@ -76,7 +77,10 @@ _KEPT_PATTERNS = (
     "usr/share/python3/*",
     "*/pyvenv.cfg",
     "*/conda-meta/python-3*.json",
+    "*/include/python3*/patchlevel.h",
+    "*/python3*/venv/scripts/*",
 )
+_KEPT_PATTERN = re.compile("|".join(translate(form) for form in _KEPT_PATTERNS))
 _LIBRARY = ("*.so", "*.so.*", "*/ld-*.so.*")
 _LIBRARY_FOLDERS = ("lib", "lib32", "lib64", "libx32", "usr", "opt")
 
@@ -91,9 +95,7 @@ class Observation:
 
 def is_kept(path: str) -> bool:
     """Whether the bytes of a regular file at ``path`` are kept."""
-    return (
-        path.startswith(_KEPT_FOLDERS) or path in _KEPT_FILES or any(fnmatchcase(path, form) for form in _KEPT_PATTERNS)
-    )
+    return path.startswith(_KEPT_FOLDERS) or path in _KEPT_FILES or _KEPT_PATTERN.match(path) is not None
 
 
 def is_library(path: str) -> bool:

@@ -150,9 +150,9 @@ def debian_python(versions: Mapping[str, str], *, platform: Platform) -> PythonT
 def find_python(view: View, *, path: str, platform: Platform) -> PythonTarget | None:
     """The first ``python3`` in the folders of ``path`` (as in PATH), or None where no folder has one.
 
-    The version comes from dpkg's or conda's database where they know the file, and otherwise from the constant that
-    every CPython carries in its binary, which may mean reading a base layer. A python3 that is no CPython, or a system
-    without a known C library, is a MachineError.
+    The version comes from dpkg's or conda's database where they know the file, from the C headers of python.org's
+    images, and otherwise from the constant that every CPython carries in its binary, which may mean reading a base
+    layer. A python3 that is no CPython, or a system without a known C library, is a MachineError.
     """
     for folder in path.split(":"):
         candidate = f"{folder.strip('/')}/python3".lstrip("/")
@@ -200,7 +200,13 @@ def _full_version(
         found = re.fullmatch(rf"python-({re.escape(minor_version)}\.[0-9a-z]+)-[^-]+\.json", name)
         if found:
             return str(found[1])
-    constant = re.compile(rb"(?<![0-9.])(" + re.escape(minor_version).encode() + rb"\.\d+(?:(?:a|b|rc)\d+)?)\+?\0")
+    form = re.escape(minor_version).encode() + rb"\.\d+(?:(?:a|b|rc)\d+)?"
+    header = f"{prefix}/include/python{minor_version}/patchlevel.h".lstrip("/")
+    if header in view:
+        defined = re.search(rb'PY_VERSION\s+"(' + form + rb')\+?"', view.read(header))
+        if defined:
+            return defined[1].decode()
+    constant = re.compile(rb"(?<![0-9.])(" + form + rb")\+?\0")
     libraries = [f"{prefix}/{folder}/libpython{minor_version}.so.1.0".lstrip("/") for folder in ("lib", "lib64")]
     for path in (executable, *libraries):
         seen: set[str] = {text.decode() for text in constant.findall(view.read(path))} if path in view else set()

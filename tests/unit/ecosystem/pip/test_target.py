@@ -97,6 +97,18 @@ def test_the_first_on_path_counts() -> None:
     )
 
 
+def test_the_header_of_python_orgs_images() -> None:
+    files = debian() | {
+        "usr/local/bin/python3": "->python3.13",
+        "usr/local/bin/python3.13": "never read",
+        "usr/local/lib/python3.13/os.py": b"",
+        "usr/local/include/python3.13/patchlevel.h": '#define PY_VERSION      "3.13.0rc1+"\n#define PY_VERSION_HEX',
+    }
+    target = find_python(view(files), path=PATH, platform=AMD64)
+    assert target is not None
+    assert (target.version, target.release) == ("3.13.0rc1", "3.13.0")
+
+
 def test_conda() -> None:
     files: dict[str, str | bytes] = {
         "opt/conda/bin/python3": "->python3.12",
