@@ -3,6 +3,7 @@
 requests is imported with the first request: it costs more CPU than a build with nothing to do (design, section 11).
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -51,6 +52,7 @@ class _Hop:
     body: bytes | Body | None
     trust: Trust
     netrc: bool
+    silence_seconds: float
 
 
 class _LazyAdapter:
@@ -90,7 +92,7 @@ class HttpClient:
 
     policy: HttpPolicy = field(default_factory=HttpPolicy)
     ca_file: Path | None = None
-    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     events: EventSink = discard
     sleep: Callable[[float], None] = time.sleep
     _lazy: _LazyAdapter = field(default_factory=_LazyAdapter, init=False, repr=False)
@@ -106,6 +108,7 @@ class HttpClient:
         retry: bool = True,
         follow: bool = True,
         netrc: bool = True,
+        silence_seconds: float | None = None,
     ) -> Response:
         """Send a request and return the answer, whatever its status; its body has not been read.
 
@@ -113,13 +116,14 @@ class HttpClient:
         ``retry``; the last answer is returned, the last NetworkError raised. Redirects are followed with ``follow``;
         the Authorization, ``trust`` and ``.netrc`` of one origin are not used for another. Userinfo in the URL
         becomes Basic credentials; an Authorization header given wins over it, and over ``.netrc`` (used for the URL as
-        given alone, and only with ``netrc``).
+        given alone, and only with ``netrc``). ``silence_seconds`` replaces the policy's read timeout.
         """
         url, user, password = split_userinfo(url)
         sent = {"Accept-Encoding": "identity", **headers}
         if user is not None and "Authorization" not in sent:
             sent["Authorization"] = basic_authorization(user, password or "")
-        hop = _Hop(method, url, sent, body, trust or Trust(), netrc)
+        silence_seconds = silence_seconds or self.policy.read_timeout_seconds
+        hop = _Hop(method, url, sent, body, trust or Trust(), netrc=netrc, silence_seconds=silence_seconds)
         for _ in range(self.policy.most_redirects + 1):
             response = self._tried(hop, retry=retry)
             following = _redirected(hop, response) if follow else None
@@ -189,7 +193,7 @@ class HttpClient:
             foreign = self._lazy.adapter().send(
                 prepared,
                 stream=True,
-                timeout=(self.policy.connect_timeout_seconds, self.policy.read_timeout_seconds),
+                timeout=(self.policy.connect_timeout_seconds, hop.silence_seconds),
                 verify=self._verified_by(hop.trust),
                 cert=None if certificate is None else (str(certificate), str(key)),
                 proxies={} if is_local else requests.utils.get_environ_proxies(hop.url),
@@ -230,4 +234,4 @@ def _redirected(hop: _Hop, response: Response) -> _Hop | None:
     if Origin.of(url) == Origin.of(hop.url):
         return replace(hop, method=method, url=url, headers=headers, body=body)
     headers = {name: value for name, value in headers.items() if name.lower() not in _PRIVATE_HEADERS}
-    return _Hop(method, url, headers, body, Trust(), netrc=False)
+    return _Hop(method, url, headers, body, Trust(), netrc=False, silence_seconds=hop.silence_seconds)

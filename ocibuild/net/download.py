@@ -23,7 +23,8 @@ __all__ = ["DownloadRequest", "Downloader"]
 class DownloadRequest:
     """A file to have: where it is (mirrors, asked in this order), and what it must be.
 
-    ``subject`` is its name in messages. ``size_bytes`` is None where it is not known beforehand.
+    ``subject`` is its name in messages. ``size_bytes`` is None where it is not known beforehand. ``headers`` go to
+    every URL, so they must hold no credentials: those stand in a URL, or in ``.netrc``.
     """
 
     urls: tuple[str, ...]

@@ -59,7 +59,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _judge(causes: list[BaseException]) -> _Verdict:
     """The verdict of the first judge that knows one of the causes: those that know more are asked first."""
-    for judge in (_judge_tls, _judge_proxy, _judge_time, _judge_connection, _judge_request):
+    for judge in (_judge_tls, _judge_proxy, _judge_time, _judge_connection, _judge_protocol, _judge_request):
         for cause in causes:
             verdict = judge(cause)
             if verdict is not None:
@@ -102,8 +102,6 @@ def _judge_time(cause: BaseException) -> _Verdict | None:
 
     if isinstance(cause, requests.Timeout | urllib3.exceptions.ReadTimeoutError | TimeoutError):
         return _Verdict("no answer within the time limit", temporary=True)
-    if isinstance(cause, urllib3.exceptions.IncompleteRead):
-        return _Verdict("the connection ended before the whole answer came", temporary=True)
     return None
 
 
@@ -112,6 +110,15 @@ def _judge_connection(cause: BaseException) -> _Verdict | None:
         return _Verdict("connection refused", hint="is the server running, and is the port right?")
     if isinstance(cause, ConnectionError):
         return _Verdict((cause.strerror or "the connection broke").lower(), temporary=True)
+    return None
+
+
+def _judge_protocol(cause: BaseException) -> _Verdict | None:
+    import urllib3  # noqa: PLC0415 - see foreign_errors
+
+    # Among them chunks whose length is missing: what is left of one is read as a malformed number.
+    if isinstance(cause, urllib3.exceptions.ProtocolError):
+        return _Verdict("the connection ended before the whole answer came", temporary=True)
     return None
 
 

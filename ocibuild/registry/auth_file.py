@@ -12,7 +12,6 @@ from ocibuild.core.errors import UsageError
 from ocibuild.core.events import EventSink
 from ocibuild.core.reference import DOCKER_HUB
 from ocibuild.registry.credentials import Credential
-from ocibuild.registry.helper import ask_helper
 
 __all__ = ["AuthFile", "auth_files"]
 
@@ -108,6 +107,8 @@ class AuthFile:
         return value if isinstance(value, dict) else {}
 
     def _ask(self, helper: str, server: str) -> Credential | None:
+        from ocibuild.registry.helper import ask_helper  # noqa: PLC0415 - subprocess is for those with helpers
+
         if (helper, server) not in self._asked:
             self._asked[helper, server] = ask_helper(
                 helper, server, environment=self._environment, events=self._events, named_in=str(self._path)

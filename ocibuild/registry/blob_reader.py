@@ -29,37 +29,44 @@ def open_verified(openers: Sequence[Opener], descriptor: Descriptor, *, http: Ht
     IntegrityError at the blob's end unless size and digest are the descriptor's: what was read before is not to be
     trusted until then. Not one byte more than the descriptor's size is handed out.
     """
-    return io.BufferedReader(_BlobReader(openers, descriptor, http=http, where=where), _BUFFER_BYTES)
+    attempted = f"reading blob {descriptor.digest} of {where}"
+    response, opener = _first_answer(openers, attempted)
+    return io.BufferedReader(_BlobReader(response, opener, descriptor, http=http, attempted=attempted), _BUFFER_BYTES)
+
+
+def _first_answer(openers: Sequence[Opener], attempted: str) -> tuple[Response, Opener]:
+    """The answer of the first server that has the blob, and how to ask it again."""
+    last = NetworkError(f"{attempted}: there is no server to ask")
+    for opener in openers:
+        try:
+            response = opener({})
+        except NetworkError as error:
+            last = error
+            continue
+        if response.status == _OK:
+            return response, opener
+        with response:
+            last = registry_error(response, attempted)
+    raise last
 
 
 class _BlobReader(io.RawIOBase):
-    def __init__(self, openers: Sequence[Opener], descriptor: Descriptor, *, http: HttpClient, where: str) -> None:
+    def __init__(
+        self, response: Response, opener: Opener, descriptor: Descriptor, *, http: HttpClient, attempted: str
+    ) -> None:
         super().__init__()
+        self._response = response
+        self._opener = opener
         self._descriptor = descriptor
         self._http = http
-        self._attempted = f"reading blob {descriptor.digest} of {where}"
+        self._attempted = attempted
         self._hash = hashlib.new(descriptor.digest.algorithm)
+        self._blocks: Iterator[bytes] = response.chunks(_BUFFER_BYTES)
+        self._pending = memoryview(b"")
         self._position = 0
         self._skip_bytes = 0
         self._failures = 0
-        self._response, self._opener = self._first(openers)
-        self._blocks: Iterator[bytes] = self._response.chunks(_BUFFER_BYTES)
-        self._pending = memoryview(b"")
         self._ended = False
-
-    def _first(self, openers: Sequence[Opener]) -> tuple[Response, Opener]:
-        last = NetworkError(f"{self._attempted}: there is no server to ask")
-        for opener in openers:
-            try:
-                response = opener({})
-            except NetworkError as error:
-                last = error
-                continue
-            if response.status == _OK:
-                return response, opener
-            with response:
-                last = registry_error(response, self._attempted)
-        raise last
 
     def readable(self) -> bool:
         return True

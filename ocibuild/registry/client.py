@@ -75,6 +75,7 @@ class RegistryClient:
         headers: Mapping[str, str] = MappingProxyType({}),
         body: bytes | Body | None = None,
         retry: bool = True,
+        silence_seconds: float | None = None,
     ) -> Response:
         """Send a request and return the answer, whatever its status; log in where the server asks for it.
 
@@ -89,7 +90,14 @@ class RegistryClient:
         def sent(authorization: str | None) -> Response:
             private = {"Authorization": authorization} if authorization else {}
             return self.http.request(
-                method, url, headers={**headers, **private}, body=body, trust=trust, retry=retry, netrc=False
+                method,
+                url,
+                headers={**headers, **private},
+                body=body,
+                trust=trust,
+                retry=retry,
+                netrc=False,
+                silence_seconds=silence_seconds,
             )
 
         response = sent(authorization)

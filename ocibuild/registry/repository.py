@@ -1,6 +1,5 @@
 """One repository of a registry: reading and writing manifests, blobs and tags (distribution-spec)."""
 
-import contextlib
 import hashlib
 import json
 import re
@@ -9,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from urllib.parse import quote
 
-from ocibuild.core.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor
+from ocibuild.core.descriptor import INDEX_TYPES, MANIFEST_TYPES, OCI_INDEX, OCI_MANIFEST, Descriptor
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import IntegrityError, RegistryError, UsageError
 from ocibuild.core.events import EventSink, TaskAdvanced, TaskFinished, TaskStarted, discard
@@ -68,7 +67,8 @@ class Repository:
                 raise registry_error(response, f"asking for {self._where}:{target}")
             told, length = response.headers.get("docker-content-digest"), response.length_bytes
             media_type = response.headers.get("content-type", "").partition(";")[0].strip()
-        if told is None or length is None:  # both may be left out (distribution-spec, "Checking if content exists")
+        # Both may be left out (distribution-spec, "Checking if content exists in the registry").
+        if told is None or length is None:
             return self.get_manifest(target).descriptor
         return Descriptor(media_type, _told_digest(told, self._where), length)
 
@@ -241,12 +241,12 @@ class Repository:
 def verified_manifest(content: bytes, media_type: str, expected: Digest | None, *, where: str) -> Document:
     """The document of these bytes; an IntegrityError where they have not the expected digest.
 
-    Its type is the one that the document itself tells, else ``media_type``, the header's.
+    Its type is the one that the document itself tells, else ``media_type``, the header's, else what its fields show:
+    the first edition of the specification lets a manifest leave its type out.
     """
-    with contextlib.suppress(ValueError, RecursionError):
-        value = json.loads(content)
-        own = value.get("mediaType") if isinstance(value, dict) else None
-        media_type = own if isinstance(own, str) else media_type
+    media_type = _own_type(content) or media_type
+    if media_type not in MANIFEST_TYPES | INDEX_TYPES:
+        media_type = _shown_type(content) or media_type
     document = Document.of(media_type, content)
     if expected is None or document.descriptor.digest == expected:
         return document
@@ -254,6 +254,24 @@ def verified_manifest(content: bytes, media_type: str, expected: Digest | None, 
     if actual != expected:
         raise IntegrityError(f"{where}: expected {expected}, got {actual}")
     return Document(Descriptor(media_type, expected, len(content)), content)
+
+
+def _own_type(content: bytes) -> str | None:
+    value = _object(content).get("mediaType")
+    return value if isinstance(value, str) else None
+
+
+def _shown_type(content: bytes) -> str | None:
+    value = _object(content)
+    return OCI_INDEX if "manifests" in value else OCI_MANIFEST if "layers" in value and "config" in value else None
+
+
+def _object(content: bytes) -> dict[str, object]:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}  # whoever reads it says what is wrong with it
+    return value if isinstance(value, dict) else {}
 
 
 def _told_digest(text: str, where: str) -> Digest:

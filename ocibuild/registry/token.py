@@ -44,14 +44,14 @@ class _Token:
 
 @dataclass(frozen=True, slots=True)
 class TokenCache:
-    """Tokens by token server, scopes and user; safe for several threads, which wait for one request together.
+    """Tokens by registry, token server, scopes and user; safe for several threads, which wait for one request together.
 
     A token is used for four fifths of its lifetime. ``clock`` gives seconds that only go forward.
     """
 
     http: HttpClient
     clock: Callable[[], float] = time.monotonic
-    _tokens: dict[tuple[TokenService, frozenset[str], str], _Token] = field(
+    _tokens: dict[tuple[str, TokenService, frozenset[str], str], _Token] = field(
         default_factory=dict, init=False, repr=False
     )
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
@@ -72,7 +72,8 @@ class TokenCache:
         :func:`~ocibuild.net.challenge.checked_realm` allows. ``trust`` is used where both are one server. A
         RegistryError where the server gives no token.
         """
-        key = (service, scopes, _user(credential))
+        # With the registry: none may get the token of another by naming the same token server and user.
+        key = (registry_url, service, scopes, _user(credential))
         with self._lock:
             known = self._tokens.get(key)
             if known is not None and known.value != rejected and self.clock() < known.renew_at:

@@ -25,6 +25,8 @@ _TOO_LARGE, _RANGE_REFUSED = 413, 416
 _PARTS_REFUSED = frozenset({400, 405, 415, 501})
 _RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
 _ABOUT_SIZE = re.compile(r"exceed|too (?:large|big)|limit|maximum", re.IGNORECASE)
+_SILENCE_SECONDS = 600.0
+"""A registry may copy a large blob within its storage before it answers the last request."""
 _BINARY = "application/octet-stream"
 
 
@@ -139,7 +141,13 @@ class UploadSession:
     ) -> Response:
         try:
             return self.client.send(
-                method, url, scopes=(Scope.push(self.repository),), headers=headers, body=body, retry=retry
+                method,
+                url,
+                scopes=(Scope.push(self.repository),),
+                headers=headers,
+                body=body,
+                retry=retry,
+                silence_seconds=_SILENCE_SECONDS,
             )
         except RegistryError:
             raise  # a token server's refusal

@@ -95,7 +95,7 @@ class ScriptedServer:
                 has_body = reply.status not in (204, 304)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
-                if has_body and "content-length" not in {name.lower() for name in reply.headers}:
+                if has_body and not {"content-length", "transfer-encoding"} & {name.lower() for name in reply.headers}:
                     self.send_header("Content-Length", str(len(reply.body) if reply.length is None else reply.length))
                 self.end_headers()
                 if self.command != "HEAD" and has_body:

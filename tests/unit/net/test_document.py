@@ -58,6 +58,13 @@ def test_a_document_that_breaks_off_is_asked_for_again(serve: Serve, http: HttpC
     assert fetch_bytes(http, serve(lambda _: next(replies)).url, limit_bytes=10).body == b"0123456789"
 
 
+def test_a_chunked_body_that_breaks_off(serve: Serve, http: HttpClient) -> None:
+    chunked = {"Transfer-Encoding": "chunked"}
+    whole = b"5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n"
+    replies = iter([Reply(body=whole, headers=chunked, cut_after=cut) for cut in (4, 10, 20, 1000)])
+    assert fetch_bytes(http, serve(lambda _: next(replies)).url, limit_bytes=10).body == b"helloworld"
+
+
 def test_a_document_that_always_breaks_off(serve: Serve, http: HttpClient) -> None:
     server = serve(lambda _: Reply(body=b"0123456789", cut_after=4))
     with pytest.raises(NetworkError, match="before the whole answer") as caught:

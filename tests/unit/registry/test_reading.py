@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ocibuild.core.descriptor import DOCKER_MANIFEST, OCI_LAYER, OCI_MANIFEST, Descriptor
+from ocibuild.core.descriptor import DOCKER_MANIFEST, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Descriptor
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import IntegrityError, NetworkError, RegistryError, UsageError
 from ocibuild.core.reference import Reference
@@ -212,6 +212,17 @@ def test_the_type_is_the_documents_own(serve: Serve, repository: MakeRepository)
     without = json.dumps({"schemaVersion": 2}).encode()
     registry.manifests["a/b", "1"] = (OCI_MANIFEST + "; charset=utf-8", without)
     assert repository(serve(registry)).get_manifest("1").descriptor.media_type == OCI_MANIFEST
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain"])
+def test_a_manifest_without_any_type(serve: Serve, repository: MakeRepository, kind: str) -> None:
+    registry = filled()
+    for target, fields, expected in (
+        ("m", {"config": {}, "layers": []}, OCI_MANIFEST),
+        ("i", {"manifests": []}, OCI_INDEX),
+    ):
+        registry.manifests["a/b", target] = (kind, json.dumps({"schemaVersion": 2, **fields}).encode())
+        assert repository(serve(registry)).get_manifest(target).descriptor.media_type == expected
 
 
 def test_what_the_store_has_is_not_asked_for(serve: Serve, registries: Callable[..., Registries], store: Store) -> None:

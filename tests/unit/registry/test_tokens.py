@@ -109,6 +109,15 @@ def test_tokens_are_kept_apart_by_server_service_scope_and_user(serve: Serve, ht
     assert (first.count, second.count) == (5, 1)
 
 
+def test_a_registry_does_not_get_the_token_of_another_one(serve: Serve, http: HttpClient) -> None:
+    tokens = Tokens(serve)
+    cache, _ = clocked(http)
+    service = TokenService(tokens.realm, "r")
+    for registry_url, password in (("http://127.0.0.1:1", "right"), ("http://127.0.0.1:2", "unknown there")):
+        cache.token(service, PULL, Credential("user", password), registry_url=registry_url, trust=Trust())
+    assert tokens.count == 2
+
+
 def test_a_rejected_token_is_not_given_again(serve: Serve, http: HttpClient) -> None:
     tokens = Tokens(serve)
     cache, _ = clocked(http)
