@@ -45,14 +45,25 @@ class Downloader:
         self._blobs = blobs
         self._events = events
 
-    def fetch(self, request: DownloadRequest) -> Path:
+    def fetch(self, request: DownloadRequest, *, stopped: threading.Event | None = None) -> Path:
         """The file's place in the store, downloaded where it is not there yet.
 
         A NetworkError where no URL gives it (the last one's error), an IntegrityError where what came has not the
         digest or size that was promised, a MachineError where the disk is full. After any of them the store is as
-        it was.
+        it was. Setting ``stopped`` from another thread ends the download with its next bytes, by a
+        TransferStoppedError.
         """
-        return self._fetched(request, threading.Event())
+
+        def opener(url: str) -> Opener:
+            return lambda headers: self._http.request("GET", url, headers={**request.headers, **headers})
+
+        return self.fetch_from(
+            [opener(url) for url in request.urls],
+            digest=request.digest,
+            size_bytes=request.size_bytes,
+            subject=request.subject,
+            stopped=stopped,
+        )
 
     def fetch_all(
         self, requests: Iterable[DownloadRequest], *, most_at_once: int = 4
@@ -65,7 +76,7 @@ class Downloader:
         pending: dict[Future[Path], DownloadRequest] = {}
         with ThreadPoolExecutor(most_at_once, thread_name_prefix="download") as pool:
             try:
-                pending |= {pool.submit(self._fetched, request, stopped): request for request in requests}
+                pending |= {pool.submit(self.fetch, request, stopped=stopped): request for request in requests}
                 while pending:
                     done, _ = wait(pending, return_when=FIRST_COMPLETED)
                     for future in done:
@@ -73,18 +84,6 @@ class Downloader:
             finally:
                 stopped.set()
                 pool.shutdown(wait=False, cancel_futures=True)
-
-    def _fetched(self, request: DownloadRequest, stopped: threading.Event) -> Path:
-        def opener(url: str) -> Opener:
-            return lambda headers: self._http.request("GET", url, headers={**request.headers, **headers})
-
-        return self.fetch_from(
-            [opener(url) for url in request.urls],
-            digest=request.digest,
-            size_bytes=request.size_bytes,
-            subject=request.subject,
-            stopped=stopped,
-        )
 
     def fetch_from(
         self,
@@ -95,10 +94,7 @@ class Downloader:
         subject: str,
         stopped: threading.Event | None = None,
     ) -> Path:
-        """As :meth:`fetch`, with functions that send the requests: for servers that want more than a GET of a URL.
-
-        Setting ``stopped`` from another thread ends the transfer with its next bytes.
-        """
+        """As :meth:`fetch`, with functions that send the requests: for servers that want more than a GET of a URL."""
         if digest in self._blobs:
             return self._blobs.path(digest)
         try:

@@ -116,7 +116,7 @@ class RegistryClient:
 
     def _found_base_url(self) -> str:
         """The first scheme that the server speaks, tried without credentials."""
-        first_error: NetworkError | None = None
+        errors: list[NetworkError] = []
         for scheme in self.endpoint.schemes:
             base_url = f"{scheme}://{self.endpoint.host}"
             is_last = scheme == self.endpoint.schemes[-1]
@@ -127,10 +127,11 @@ class RegistryClient:
                     # A TLS server answers plain http with 400; no registry does so to this question.
                     if response.status != _BAD_REQUEST or _API_VERSION in response.headers:
                         return base_url
-                    first_error = first_error or registry_error(response, f"looking for a registry at {base_url}")
+                    errors.append(registry_error(response, f"looking for a registry at {base_url}"))
             except NetworkError as error:
-                first_error = first_error or error
-        raise first_error or NetworkError(f"no scheme is allowed for the registry {self.endpoint.host}")
+                errors.append(error)
+        # "This is a TLS port" says less than why TLS failed there.
+        raise next((error for error in errors if error.status != _BAD_REQUEST), errors[0])
 
     def _authorization(self, scopes: tuple[Scope, ...]) -> str | None:
         """The header for a server that has told how it wants to be logged in to; None before."""

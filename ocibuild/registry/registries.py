@@ -1,6 +1,7 @@
 """All registries that one run of the program talks to: connections, tokens and logins are shared."""
 
 import threading
+from dataclasses import replace
 
 from ocibuild.core.events import EventSink, discard
 from ocibuild.core.reference import Reference
@@ -40,7 +41,7 @@ class Registries:
         self._events = events
         self._tokens = TokenCache(http)
         self._memory = StrategyMemory(store.records)
-        self._clients: dict[tuple[str, str], RegistryClient] = {}
+        self._clients: dict[Endpoint, RegistryClient] = {}
         self._lock = threading.Lock()
 
     def repository(self, reference: Reference) -> Repository:
@@ -61,10 +62,11 @@ class Registries:
 
     def _repository(self, endpoint: Endpoint) -> Repository:
         with self._lock:
-            key = (endpoint.registry, endpoint.host)
-            if key not in self._clients:
-                self._clients[key] = RegistryClient(
-                    endpoint, credentials=self._credentials, http=self._http, tokens=self._tokens
+            # One host may be trusted in two ways, when a rule of registries.conf is for some of its repositories only.
+            server = replace(endpoint, repository="")
+            if server not in self._clients:
+                self._clients[server] = RegistryClient(
+                    server, credentials=self._credentials, http=self._http, tokens=self._tokens
                 )
-            client = self._clients[key]
+            client = self._clients[server]
         return Repository(client, endpoint.repository, memory=self._memory, events=self._events)

@@ -151,7 +151,7 @@ class Repository:
         """
         digest = content.descriptor.digest
         task = f"push {digest} {self._where}"
-        self._events(TaskStarted(task, "pushing", str(digest), content.size_bytes))
+        self._events(TaskStarted(task, "pushing", f"{self.name} {digest.hex[:12]}", content.size_bytes))
         outcome = "failed"
         try:
             outcome = self._put(content, mount_from, self._progress(task))

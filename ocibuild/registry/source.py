@@ -19,6 +19,7 @@ from ocibuild.store.blobs import BlobStore
 
 __all__ = ["RegistrySource"]
 
+_NOT_FOUND = 404
 _Result = TypeVar("_Result")
 
 
@@ -39,7 +40,7 @@ class RegistrySource:
         downloader: Downloader,
     ) -> None:
         self.reference = reference
-        self._repositories = repositories
+        self._repositories = list(repositories)
         self._http = http
         self._blobs = blobs
         self._downloader = downloader
@@ -87,7 +88,7 @@ class RegistrySource:
             self._openers(descriptor.digest),
             digest=descriptor.digest,
             size_bytes=descriptor.size_bytes,
-            subject=f"{self.reference.repository} {descriptor.digest}",
+            subject=f"{self.reference.repository} {descriptor.digest.hex[:12]}",
         )
 
     def _openers(self, digest: Digest) -> list[Opener]:
@@ -97,11 +98,15 @@ class RegistrySource:
         return [opener(repository) for repository in self._repositories]
 
     def _first(self, ask: Callable[[Repository], _Result]) -> _Result:
-        """The first answer; the registry's own error where none gives one: mirrors may lack what they like."""
+        """The first answer; the registry's own error where none gives one: mirrors may lack what they like.
+
+        A mirror that fails in any other way is not asked again.
+        """
         *mirrors, primary = self._repositories
         for mirror in mirrors:
             try:
                 return ask(mirror)
-            except NetworkError:
-                continue
+            except NetworkError as error:
+                if error.status != _NOT_FOUND:
+                    self._repositories = [other for other in self._repositories if other is not mirror]
         return ask(primary)

@@ -147,7 +147,7 @@ class UploadSession:
                 headers=headers,
                 body=body,
                 retry=retry,
-                silence_seconds=_SILENCE_SECONDS,
+                silence_seconds=None if body is None else _SILENCE_SECONDS,
             )
         except RegistryError:
             raise  # a token server's refusal

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import random
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from ocibuild.core.events import Event, TaskAdvanced, TaskFinished, TaskStarted
 from ocibuild.core.platform import Platform
 from ocibuild.core.reference import Reference
 from ocibuild.image.document import Document, canonical_json
+from ocibuild.net.probe import ProbeLogin, probe_manifest
 from ocibuild.registry.content import BlobContent
 from ocibuild.registry.credentials import ANONYMOUS, Credential, CredentialChain, ExplicitCredential
 from ocibuild.registry.freshness import probe_tag
@@ -405,10 +408,18 @@ def test_a_push_asks_for_one_token(
 
 
 def test_an_unknown_authority(encrypted: RegistryServer, registries: MakeRegistries, login: Login) -> None:
+    with pytest.raises(NetworkError, match="certificate is not trusted") as caught:
+        registries(login(encrypted)).repository(reference(encrypted, "a")).head_manifest("latest")
+    assert "--ca" in (caught.value.hint or "")
+    assert not caught.value.temporary
+
+
+def test_a_certificate_for_another_name(
+    encrypted: RegistryServer, registries: MakeRegistries, authority: CertificateAuthority
+) -> None:
     host = encrypted.host.replace("127.0.0.1", "localhost")
-    with pytest.raises(NetworkError) as caught:
-        registries(login(encrypted)).repository(Reference.parse(f"{host}/a")).head_manifest("latest")
-    assert "400" in str(caught.value) or "not trusted" in str(caught.value)
+    with pytest.raises(NetworkError, match="not trusted: Hostname mismatch"):
+        registries(ca_file=authority.ca_file).repository(Reference.parse(f"{host}/a")).head_manifest("latest")
 
 
 def test_certs_d(
@@ -427,6 +438,30 @@ def test_a_host_named_insecure(
     for server in (encrypted, plain):
         locations = Locations(insecure=frozenset({server.host}))
         push_image(registries(login(server), locations=locations).repository(reference(server, "insecure/a")))
+
+
+# -- what another tool sees --
+
+
+@pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
+@pytest.mark.parametrize("kind", ["with_passwords", "with_tokens"])
+def test_skopeo_reads_what_was_pushed(
+    kind: str, request: pytest.FixtureRequest, registries: MakeRegistries, login: Login, tmp_path: Path
+) -> None:
+    server: RegistryServer = request.getfixturevalue(kind)
+    manifest, blobs = push_image(registries(login(server)).repository(reference(server, "seen:1")), "1")
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+    subprocess.run(
+        [
+            "skopeo", "--policy", str(policy), "copy", "-q", "--src-tls-verify=false", "--src-creds", "user:pass:word",
+            f"docker://{server.host}/seen:1", f"dir:{tmp_path / 'out'}",
+        ],
+        check=True,
+    )  # fmt: skip
+    assert (tmp_path / "out/manifest.json").read_bytes() == manifest.content
+    for blob in blobs:
+        assert (tmp_path / "out" / blob.descriptor.digest.hex).read_bytes() == blob.where
 
 
 # -- the probe --
@@ -458,8 +493,6 @@ def test_the_probe_over_tls(
         where, credentials=login(encrypted), locations=Locations(), environment={}, ca_file=authority.ca_file
     )
     assert answer.digest is None
-    from ocibuild.net.probe import ProbeLogin, probe_manifest  # noqa: PLC0415 - only here
-
     login_ = ProbeLogin("user", "pass:word")
     answer = probe_manifest(
         encrypted.url, repository="probed", tag="1", login=login_, ca_file=authority.ca_file, environment={}
@@ -471,8 +504,6 @@ def test_the_probe_over_tls(
 
 
 def test_the_probe_imports_little(plain: RegistryServer, registries: MakeRegistries) -> None:
-    import subprocess  # noqa: PLC0415 - only here
-
     push_image(registries().repository(reference(plain, "probed:1")), "1")
     code = f"""
 import sys

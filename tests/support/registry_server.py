@@ -38,7 +38,7 @@ _LISTENING = re.compile(r"listening on ([0-9.]+:\d+)")
 
 
 class CertificateAuthority:
-    """An authority of our own (``ca_file``), and a certificate that it gave to 127.0.0.1 and localhost."""
+    """An authority of our own (``ca_file``), and a certificate that it gave to 127.0.0.1 alone."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def _certificate(
     is_authority: bool,
 ) -> x509.Certificate:
     now = datetime.now(UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+    names = [x509.IPAddress(ip_address("127.0.0.1"))]
     authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     builder = (
         x509.CertificateBuilder()

@@ -14,6 +14,7 @@ from ocibuild.core.events import Event, TaskAdvanced, TaskFinished, TaskStarted
 from ocibuild.net.client import HttpClient
 from ocibuild.net.download import Downloader, DownloadRequest
 from ocibuild.net.partial import Partial
+from ocibuild.net.transfer import TransferStoppedError
 from ocibuild.store.blobs import BlobStore
 from tests.support.scripted_server import HANG_UP, Reply, Request, ScriptedServer
 
@@ -267,3 +268,18 @@ def test_whoever_stops_listening_stops_the_downloads(serve: Serve, downloader: D
     next(iterator)
     iterator.close()  # type: ignore[attr-defined]
     assert len(server.requests) < 200
+
+
+def test_a_download_can_be_stopped(serve: Serve, http: HttpClient, blobs: BlobStore) -> None:
+    stopped = threading.Event()
+
+    def stop(event: Event) -> None:
+        if isinstance(event, TaskAdvanced):
+            stopped.set()
+
+    server = serve(FileServer())
+    with pytest.raises(TransferStoppedError):
+        Downloader(http=http, blobs=blobs, events=stop).fetch(request(server.url), stopped=stopped)
+    assert DIGEST not in blobs
+    assert Downloader(http=http, blobs=blobs).fetch(request(server.url)).read_bytes() == DATA
+    assert "range" in server.requests[-1].headers  # what had come was kept

@@ -386,3 +386,25 @@ def test_pushing_goes_past_mirrors_and_blocked_registries_are_refused(
     assert mirror.requests == []
     with pytest.raises(UsageError, match="blocked"):
         registries(ANONYMOUS, rules(registry=registry, blocked=True)).source(Reference.parse(f"{registry.host}/a/b"))
+
+
+def test_a_mirror_that_fails_is_asked_once(serve: Serve, registries: Callable[..., Registries]) -> None:
+    broken, registry = serve(lambda request: Reply(403)), serve(filled())
+    locations = rules(Mirror(f"{broken.host}/a"), registry=registry)
+    source = registries(ANONYMOUS, locations).source(Reference.parse(f"{registry.host}/a/b:1"))
+    source.root()
+    asked = len(broken.requests)
+    source.fetch_blob(LAYER)
+    assert len(broken.requests) == asked
+
+
+def test_one_host_trusted_in_two_ways(serve: Serve, registries: Callable[..., Registries]) -> None:
+    server = serve(filled())
+    rule = RegistryRule(f"{server.host}/loose", f"{server.host}/loose", is_insecure=True)
+    made = registries(ANONYMOUS, Locations(RegistriesConf((rule,))))
+    loose, strict, again = (
+        made.repository(Reference.parse(f"{server.host}/{name}")) for name in ("loose/a", "strict/a", "loose/b")
+    )
+    assert not loose.client.endpoint.trust.is_verified
+    assert strict.client.endpoint.trust.is_verified
+    assert again.client is loose.client
