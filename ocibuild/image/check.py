@@ -159,6 +159,8 @@ class _Checker:
             self._error(where, str(error).removeprefix(f"{where}: "))
         if not raw.broken:
             self._drain(raw, where)
+        if blob.broken:
+            return  # the source's own error was told, and there is nothing to compare
         blob.drain()
         if blob.size_bytes != layer.size_bytes:
             self._error(where, f"{blob.size_bytes} bytes where the manifest says {layer.size_bytes}")

@@ -83,7 +83,7 @@ class ImageConfig:
                 command=_texts(run.get("Cmd"), "Cmd", where),
                 working_folder=str(run.get("WorkingDir") or ""),
                 labels=MappingProxyType(text_mapping(run.get("Labels"), where=f"{where}: Labels")),
-                exposed_ports=tuple(sorted(run.get("ExposedPorts") or ())),
+                exposed_ports=tuple(sorted(str(port) for port in run.get("ExposedPorts") or ())),
                 run=MappingProxyType({key: item for key, item in run.items() if key not in _RUN_FIELDS}),
                 other=MappingProxyType({key: item for key, item in value.items() if key not in named}),
             )

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from ocibuild.core.errors import ImageError, UsageError
 from ocibuild.core.events import EventSink, discard
 from ocibuild.image.document import Document, canonical_json, parse_object
 from ocibuild.image.output import PARTIAL_MARK, output_error, replaced_file
-from ocibuild.image.source import ImageSource, copied_chunks, members, read_document
+from ocibuild.image.source import ImageSource, Member, copied_chunks, members, read_document
 from ocibuild.image.translation import OciTypedSource
 
 __all__ = [
@@ -138,7 +139,9 @@ def write_layout(source: ImageSource, target: LayoutTarget, *, events: EventSink
     The folder is made where it is missing; other images in it stay. Blobs that the source keeps as files are
     hard-linked where the file system can. Each blob appears whole or not at all, and index.json is replaced last:
     whenever this is interrupted, the tag names what it named before. Returns the descriptor of the manifest or index,
-    which is the source's own but for Docker's types (:mod:`ocibuild.image.translation`).
+    which is the source's own but for Docker's types (:mod:`ocibuild.image.translation`). A folder that was made for a
+    write that failed is removed; in an older layout, blobs that no tag needs may stay.
+
     An ImageError for blobs that are not what the image says, a MachineError where the folder cannot be written, a
     UsageError where it is something else.
     """
@@ -147,21 +150,35 @@ def write_layout(source: ImageSource, target: LayoutTarget, *, events: EventSink
     source = OciTypedSource(source)
     root = source.root()
     try:
-        for member in members(source, root):
-            path = folder / blob_name(member.descriptor.digest)
-            if path.is_file() and path.stat().st_size == member.descriptor.size_bytes:
-                continue
-            if member.document is not None:
-                with replaced_file(path) as file:
-                    file.write(member.document.content)
-            elif not _linked(source.blob_path(member.descriptor), path, member.descriptor.size_bytes):
-                with replaced_file(path) as file:
-                    file.writelines(copied_chunks(source, member.descriptor, events=events))
-        with _locked(folder):
-            _name(root.descriptor, target.tag or DEFAULT_TAG, folder)
+        with contextlib.ExitStack() as undo:
+            if not folder.exists():
+                undo.callback(_remove_unmarked, folder)
+            for member in members(source, root):
+                _write_blob(source, member, folder / blob_name(member.descriptor.digest), events)
+            with _locked(folder):
+                _name(root.descriptor, target.tag or DEFAULT_TAG, folder)
+            undo.pop_all()
     except OSError as error:
         raise output_error(error, attempted=f"writing oci:{target}") from error
     return root.descriptor
+
+
+def _remove_unmarked(folder: Path) -> None:
+    """Remove what this process began, unless another one has made a layout of it meanwhile."""
+    if not (folder / LAYOUT_FILE).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_blob(source: ImageSource, member: Member, path: Path, events: EventSink) -> None:
+    descriptor = member.descriptor
+    if path.is_file() and path.stat().st_size == descriptor.size_bytes:
+        return
+    if member.document is not None:
+        with replaced_file(path) as file:
+            file.write(member.document.content)
+    elif not _linked(source.blob_path(descriptor), path, descriptor.size_bytes):
+        with replaced_file(path) as file:
+            file.writelines(copied_chunks(source, descriptor, events=events))
 
 
 def _name(root: Descriptor, tag: str, folder: Path) -> None:

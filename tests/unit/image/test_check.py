@@ -7,12 +7,13 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
-from ocibuild.core.descriptor import DOCKER_MANIFEST_LIST, OCI_INDEX, OCI_LAYER_GZIP, OCI_LAYER_ZSTD
+from ocibuild.core.descriptor import DOCKER_MANIFEST_LIST, OCI_INDEX, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, Descriptor
 from ocibuild.core.digest import Digest
+from ocibuild.core.errors import IntegrityError
 from ocibuild.core.platform import Platform
 from ocibuild.image.check import check_image
 from ocibuild.image.document import Document, canonical_json
@@ -251,6 +252,26 @@ def test_a_missing_member_of_an_index_is_found_and_the_rest_is_checked() -> None
     findings = check_image(MemorySource(Document.of(OCI_INDEX, canonical_json(value)), blobs))
     assert "is missing" in whats(findings)
     assert "its digest is" in whats(findings)
+
+
+def test_an_error_of_the_source_while_reading_is_a_finding() -> None:
+    """A registry's reader finds a wrong digest itself, at the end of the blob."""
+
+    class Breaking(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            data = super().read(size)
+            if not data:
+                raise IntegrityError("the server sent other bytes")
+            return data
+
+    class Source(MemorySource):
+        def open_blob(self, descriptor: Descriptor) -> BinaryIO:
+            content = self.blobs[str(descriptor.digest)]
+            return Breaking(content) if descriptor.media_type == OCI_LAYER_ZSTD else io.BytesIO(content)
+
+    sound = IMAGE.source()
+    findings = check_image(Source(sound.top, sound.blobs))
+    assert [finding.what for finding in findings] == ["the server sent other bytes"] * 2
 
 
 def test_more_layers_than_docker_takes_are_told() -> None:

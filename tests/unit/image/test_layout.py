@@ -145,6 +145,18 @@ def test_a_damaged_blob_leaves_the_tag_as_it_was(tmp_path: Path, write, damage, 
     assert not any(layer.digest.hex in name for name in after)
 
 
+def test_a_new_folder_is_not_left_behind_by_a_write_that_fails(tmp_path: Path) -> None:
+    source = ONE.source()
+    source.blobs.pop(str(read_image(source).manifest.layers[1].digest))
+    with pytest.raises(ImageError, match="is missing"):
+        write_layout(source, LayoutTarget(tmp_path / "new"))
+    assert list(tmp_path.iterdir()) == []
+    write_layout(TWO.source(), LayoutTarget(tmp_path / "old"))
+    with pytest.raises(ImageError, match="is missing"):
+        write_layout(source, LayoutTarget(tmp_path / "old"))
+    assert read_image(LayoutSource(LayoutTarget(tmp_path / "old"))).config == read_image(TWO.source()).config
+
+
 def test_a_folder_of_other_things_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(UsageError, match="is no OCI image layout"):
