@@ -3,15 +3,15 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 from ocibuild.core.asks import PipAsks, RequirementsFile
 from ocibuild.core.events import EventSink
-from ocibuild.ecosystem.pip.configuration import read_index_settings
+from ocibuild.ecosystem.pip.configuration import IndexSettings, read_index_settings
 from ocibuild.ecosystem.pip.prefix import seed_requirements
 from ocibuild.ecosystem.pip.resolve import PipResolution, resolve
 from ocibuild.ecosystem.pip.target import PythonTarget
+from ocibuild.spec.options import BuildOptions
 from ocibuild.store.store import Store
 
 __all__ = ["PythonResolver"]
@@ -25,6 +25,11 @@ class PythonResolver:
     environment: Mapping[str, str]
     events: EventSink
 
+    def settings(self) -> IndexSettings:
+        """The indexes that this machine's pip and uv are set up with; they may hold credentials."""
+        home = Path(self.environment.get("HOME") or "/nonexistent")
+        return read_index_settings(self.environment, home=home, prefix=Path(sys.prefix))
+
     def resolve(
         self,
         asks: PipAsks,
@@ -32,28 +37,27 @@ class PythonResolver:
         *,
         folder: Path,
         folder_in_image: str,
-        options: tuple[str, ...],
-        as_of: date | None,
+        options: BuildOptions,
     ) -> PipResolution:
         """The packages of these asks and of the environment itself (pip) for ``target``.
 
-        ``options`` are lines that a requirements file could hold (``--index-url``). Raises what
-        :func:`ocibuild.ecosystem.pip.resolve.resolve` raises.
+        Of this machine's environment nothing may fill ``${NAME}`` in requirements files, for these are somebody else's
+        and could send what it holds to an index of theirs: only the variables that the user gives the image do. Raises
+        what :func:`ocibuild.ecosystem.pip.resolve.resolve` raises.
         """
         # Options of ocibuild.toml count as a requirements file of their own, read first.
-        lines = "".join(f"{line}\n" for line in options)
-        files = (RequirementsFile("ocibuild.toml", lines), *asks.files) if options else asks.files
+        lines = "".join(f"{line}\n" for line in options.pip_options)
+        files = (RequirementsFile("ocibuild.toml", lines), *asks.files) if lines else asks.files
         asks = PipAsks(files, asks.included, (*asks.requirements, *seed_requirements(target)))
-        home = Path(self.environment.get("HOME") or "/nonexistent")
         return resolve(
             asks,
             target,
-            read_index_settings(self.environment, home=home, prefix=Path(sys.prefix)),
+            self.settings(),
             folder=folder,
             cache_folder=self.store.folder / "uv",
             environment=self.environment,
-            variables=self.environment,
-            exclude_newer=as_of.isoformat() if as_of else None,
+            variables=options.environment,
+            exclude_newer=options.as_of.isoformat() if options.as_of else None,
             folder_in_image=folder_in_image,
             tell=self.events,
         )

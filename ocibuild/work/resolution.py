@@ -68,6 +68,7 @@ class Resolver:
             [str(base.digest), str(platform), str(options.as_of), str(options.apt_mirror), options.apt_recommends],
             [repr(source) for source in options.apt_sources],
             list(options.pip_options),
+            "" if pip.is_empty else state_key(repr(self.python.settings()), sorted(options.environment.items())),
         )
 
         def ask() -> tuple[PlatformLock, Mapping[str, str]]:
@@ -92,8 +93,7 @@ class Resolver:
                 target,
                 folder=self.folder,
                 folder_in_image=folder_in_image,
-                options=self.options.pip_options,
-                as_of=self.options.as_of,
+                options=self.options,
             )
             addresses |= wheels.addresses
             facts = {"python": target.version, "libc": f"{target.libc.kind} {target.libc.major}.{target.libc.minor}"}
