@@ -26,7 +26,7 @@ from ocibuild.work.places import open_local_source
 from ocibuild.work.platform_build import PlatformBuild
 from ocibuild.work.python_resolution import PythonResolver
 from ocibuild.work.remote import open_remote
-from ocibuild.work.resolution import Resolution, Resolver, python_of
+from ocibuild.work.resolution import Resolution, Resolver
 
 if TYPE_CHECKING:
     from ocibuild.work.build import BuildRequest
@@ -115,7 +115,7 @@ class Workshop:
         with self.machine.phase("resolving", f"for {platform}") as phase:
             resolution = self._resolver.packages(request.spec.apt, request.spec.pip, base, folder_in_image=account.home)
             phase.outcome = f"{len(resolution.lock.packages)} packages"
-        target = None if request.spec.pip.is_empty else python_of(base, resolution.lock)
+        target = None if request.spec.pip.is_empty else self._resolver.python_of(base, resolution.lock)
         plan = PlatformBuild(
             platform=platform,
             base=base,

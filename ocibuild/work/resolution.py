@@ -9,10 +9,10 @@ from typing import Any
 
 from ocibuild.core.asks import AptAsk, Origin, PipAsks
 from ocibuild.core.errors import MachineError, OcibuildError
-from ocibuild.core.package import Ecosystem, LockedPackage
+from ocibuild.core.package import Ecosystem
 from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.apt.database import DpkgDatabase
-from ocibuild.ecosystem.pip.target import PythonTarget, debian_python, find_python
+from ocibuild.ecosystem.pip.target import Libc, PythonTarget, debian_python, find_python
 from ocibuild.lock import Lock, PlatformLock
 from ocibuild.spec.options import BuildOptions
 from ocibuild.work.apt_resolution import DebianResolver
@@ -21,9 +21,11 @@ from ocibuild.work.machine import Machine
 from ocibuild.work.python_resolution import PythonResolver
 from ocibuild.work.recall import DEFAULT_MAX_AGE_SECONDS, state_key
 
-__all__ = ["Resolution", "Resolver", "python_of"]
+__all__ = ["Resolution", "Resolver"]
 
 _KIND = "resolution-1"
+_PYTHON_KIND = "python-1"
+_DEBIAN_PYTHON = "/usr/bin/python3"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -81,13 +83,13 @@ class Resolver:
     ) -> tuple[PlatformLock, Mapping[str, str]]:
         lock = PlatformLock(base.name, base.digest)
         addresses: dict[str, str] = {}
-        asks = (*apt, *_python_asks(pip, base))
+        asks = (*apt, *self._python_asks(pip, base))
         if asks:
             found = self.apt.resolve(asks, base)
             addresses |= found.addresses
             lock = replace(lock, packages=found.packages, removals=found.removals, sources=found.sources)
         if not pip.is_empty:
-            target = python_of(base, lock)
+            target = self.python_of(base, lock)
             wheels = self.python.resolve(
                 pip,
                 target,
@@ -117,44 +119,60 @@ class Resolver:
             store.records.put(_KIND, key, {"lock": text, "addresses": dict(addresses), "resolved": resolved})
         return Resolution(lock, MappingProxyType(dict(addresses)), resolved)
 
+    def python_of(self, base: Base, lock: PlatformLock) -> PythonTarget:
+        """The Python that wheels are for: the base's, or the one that the lock's Debian packages bring.
+
+        A MachineError where there is neither.
+        """
+        debs = {package.name: package for package in lock.packages if package.ecosystem is Ecosystem.APT}
+        found = self._base_python(base)
+        if any(name.startswith("python3") for name in debs) and (found is None or found.interpreter == _DEBIAN_PYTHON):
+            versions = {each.name: each.version for each in DpkgDatabase.read(base.view).packages if each.has_files}
+            versions |= {name: package.version for name, package in debs.items()}
+            found = debian_python(versions, platform=base.platform) or found
+        if found is None:
+            raise MachineError(
+                f"the base {base.name} has no Python, and no Debian packages to get one from",
+                hint="choose a base with Python, or one of Debian's: --base apt:bookworm",
+            )
+        return found
+
+    def _python_asks(self, pip: PipAsks, base: Base) -> tuple[AptAsk, ...]:
+        """Debian's python3, where something is asked of pip and the base has no Python."""
+        if pip.is_empty or self._base_python(base) is not None:
+            return ()
+        origin = Origin(pip.files[0].path) if pip.files else pip.requirements[0][1]
+        return (AptAsk("python3", origin),)
+
+    def _base_python(self, base: Base) -> PythonTarget | None:
+        """The base's own Python. Finding it may mean reading a layer, so it is remembered by the base's digest."""
+        path = base.config.environment.get("PATH", _PATH)
+        key = state_key("python", str(base.digest), path)
+        value: Any = self.machine.store.records.get(_PYTHON_KIND, key) if base.digest else None
+        if isinstance(value, dict) and "target" in value:
+            return _read_target(value["target"], base.platform)
+        found = find_python(base.view, path=path, platform=base.platform) if len(base.view) else None
+        if base.digest:
+            self.machine.store.records.put(_PYTHON_KIND, key, {"target": _write_target(found)})
+        return found
+
+
+def _write_target(target: PythonTarget | None) -> list[Any] | None:
+    if target is None:
+        return None
+    libc = [target.libc.kind, target.libc.major, target.libc.minor]
+    return [target.version, target.interpreter, target.executable, target.standard_library, libc]
+
+
+def _read_target(value: Any, platform: Platform) -> PythonTarget | None:
+    if value is None:
+        return None
+    version, interpreter, executable, standard_library, libc = value
+    return PythonTarget(version, interpreter, executable, standard_library, platform, Libc(*libc))
+
 
 def _read(value: Any, platform: Platform) -> Resolution | None:
     with contextlib.suppress(KeyError, TypeError, ValueError, OcibuildError):
         lock = Lock.parse(value["lock"], file="a resolution in the store").platforms[platform]
         return Resolution(lock, MappingProxyType(dict(value["addresses"])), float(value["resolved"]))
     return None
-
-
-def _python_asks(pip: PipAsks, base: Base) -> tuple[AptAsk, ...]:
-    """Debian's python3, where something is asked of pip and the base has no Python."""
-    if pip.is_empty or _base_python(base) is not None:
-        return ()
-    origin = Origin(pip.files[0].path) if pip.files else pip.requirements[0][1]
-    return (AptAsk("python3", origin),)
-
-
-def python_of(base: Base, lock: PlatformLock) -> PythonTarget:
-    """The Python that wheels are for: the base's, or the one that the lock's Debian packages bring.
-
-    A MachineError where there is neither.
-    """
-    debs: list[LockedPackage] = [package for package in lock.packages if package.ecosystem is Ecosystem.APT]
-    if not any(package.name.startswith("python3") for package in debs):
-        found = _base_python(base)
-    else:
-        versions = {each.name: each.version for each in DpkgDatabase.read(base.view).packages if each.has_files}
-        versions |= {package.name: package.version for package in debs}
-        found = _base_python(base) or debian_python(versions, platform=base.platform)
-        if found is not None and found.interpreter == "/usr/bin/python3":
-            found = debian_python(versions, platform=base.platform) or found
-    if found is None:
-        raise MachineError(
-            f"the base {base.name} has no Python, and no Debian packages to get one from",
-            hint="choose a base with Python, or one of Debian's: --base apt:bookworm",
-        )
-    return found
-
-
-def _base_python(base: Base) -> PythonTarget | None:
-    path = base.config.environment.get("PATH", _PATH)
-    return find_python(base.view, path=path, platform=base.platform) if len(base.view) else None
