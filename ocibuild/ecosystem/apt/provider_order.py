@@ -27,8 +27,10 @@ def _before(selection: Selection, target: Target, a: PackageVersion, b: PackageV
         (one in selection.installed, two in selection.installed),
     ]
     if one.name != two.name:
-        wanted = target.key.partition(":")[0]
-        checks.append((one.name == wanted, two.name == wanted))
+        # To apt "make:any" is another name than "make", so that it prefers nobody.
+        wanted, _, architecture = target.key.partition(":")
+        if architecture in universe.architectures:
+            checks.append((one.name == wanted, two.name == wanted))
     checks.append((universe.is_essential(one), universe.is_essential(two)))
     checks.append((universe.is_important(one), universe.is_important(two)))
     for first, second in checks:
