@@ -75,5 +75,5 @@ def archive_source(
         signed_by=keyring or shipped_keyring(archive.distribution),
         origin=origin,
         check_valid_until=mirrors.machine.check_valid_until or not address.is_of_machine,
-        is_snapshot=address.is_snapshot,
+        as_of=address.as_of,
     )

@@ -44,7 +44,7 @@ def image_sources(
             why = "is marked as trusted without a signature and is not used"
             events(Notice(f"{entry.origin}: {_shown(entry.url)} {why}", warning=True))
         else:
-            sources.append(_source(entry, view, platform, mirrors, events))
+            sources.append(_source(entry, view, platform, mirrors))
     return tuple(sources)
 
 
@@ -76,19 +76,17 @@ def _parts(view: View, folder: str, suffixes: tuple[str, ...]) -> list[str]:
     return paths
 
 
-def _source(entry: SourceEntry, view: View, platform: Platform, mirrors: Mirrors, events: EventSink) -> Source:
+def _source(entry: SourceEntry, view: View, platform: Platform, mirrors: Mirrors) -> Source:
     suite = entry.suite.replace("$(ARCH)", platform.debian_architecture)
     archive = mirrors.archive_of(entry)
     keyring = None if entry.is_trusted else _keyring(entry, view, has_default=archive is not None)
     if archive is not None:
         found = archive_source(archive, suite, entry.components, mirrors, origin=str(entry.origin), keyring=keyring)
-        name, url, is_snapshot = found.name, found.url, found.is_snapshot
+        name, url, as_of = found.name, found.url, found.as_of
         check_valid_until, keyring = found.check_valid_until, found.signed_by
     else:
         url = entry.url.replace("$(ARCH)", platform.debian_architecture)
-        name, is_snapshot, check_valid_until = _name(url), False, True
-        if mirrors.as_of is not None:
-            events(Notice(f"{_shown(url)} has no known snapshots: its packages are those of today", warning=True))
+        name, as_of, check_valid_until = _name(url), None, True
     return Source(
         name=name,
         url=url,
@@ -99,7 +97,7 @@ def _source(entry: SourceEntry, view: View, platform: Platform, mirrors: Mirrors
         architectures=entry.architectures,
         use_by_hash=entry.use_by_hash,
         check_valid_until=check_valid_until and entry.check_valid_until,
-        is_snapshot=is_snapshot,
+        as_of=as_of,
     )
 
 

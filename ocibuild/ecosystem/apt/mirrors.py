@@ -39,11 +39,11 @@ class ArchiveName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A base URL, and whether it came from this machine's apt configuration."""
+    """A base URL, whether it came from this machine's apt configuration, and the past time whose state it shows."""
 
     url: str
     is_of_machine: bool = False
-    is_snapshot: bool = False
+    as_of: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,8 @@ class Mirrors:
     def address(self, archive: ArchiveName) -> Address:
         """The archive's address; a UsageError where it has no snapshots and a day is asked for."""
         if self.as_of is not None:
-            return Address(self._snapshot(archive, self.as_of), is_snapshot=True)
+            time = datetime(self.as_of.year, self.as_of.month, self.as_of.day, tzinfo=UTC)
+            return Address(self._snapshot(archive, time), as_of=time)
         is_security = archive.key == "security"
         variable = "OCIBUILD_APT_SECURITY_MIRROR" if is_security else "OCIBUILD_APT_MIRROR"
         chosen = self.environment.get(variable) or (None if is_security else self.configured)
@@ -77,13 +78,10 @@ class Mirrors:
             return Address(own, is_of_machine=True)
         return Address(apt_defaults(archive.distribution)[archive.key].rstrip("/"))
 
-    def _snapshot(self, archive: ArchiveName, day: date) -> str:
-        time = f"{day:%Y%m%d}T000000Z"
-        if datetime(day.year, day.month, day.day, tzinfo=UTC) > datetime.now(UTC):
-            raise UsageError(f"--as-of {day} is in the future")
+    def _snapshot(self, archive: ArchiveName, time: datetime) -> str:
         chosen = self.environment.get("OCIBUILD_APT_SNAPSHOT")
         if chosen:
-            return f"{chosen.rstrip('/')}/{archive}/{time}"
+            return f"{chosen.rstrip('/')}/{archive}/{time:%Y%m%dT%H%M%SZ}"
         defaults = apt_defaults(archive.distribution)
         key = "snapshot" if archive.key == "mirror" else f"snapshot-{archive.key}"
         if key not in defaults:
@@ -91,7 +89,7 @@ class Mirrors:
                 f"no snapshot archive of {archive} is known",
                 hint="set OCIBUILD_APT_SNAPSHOT to one, or leave --as-of out",
             )
-        return f"{defaults[key].rstrip('/')}/{time}"
+        return f"{defaults[key].rstrip('/')}/{time:%Y%m%dT%H%M%SZ}"
 
     def _serves(self, entry: SourceEntry, archive: ArchiveName) -> bool:
         """Whether an entry of this machine is the archive: by its keyring, its host, or the machine's own system.

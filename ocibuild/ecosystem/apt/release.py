@@ -90,10 +90,11 @@ class Release:
             )
 
     def check_time(self, now: datetime, *, check_valid_until: bool, where: str) -> None:
-        """Refuse a Release from the future, and one past its Valid-Until where that is to be checked."""
+        """Refuse a Release from after ``now``, and one past its Valid-Until where that is to be checked."""
         if self.date > now + _CLOCK_TOLERANCE:
             raise IntegrityError(
-                f"{where}: dated {_shown(self.date)}, which is in the future", hint="check this machine's clock"
+                f"{where}: dated {_shown(self.date)}, which is after {_shown(now)}",
+                hint="this machine's clock is wrong, or the archive does not give the state that was asked for",
             )
         if check_valid_until and self.valid_until is not None and self.valid_until < now:
             raise IntegrityError(

@@ -41,18 +41,21 @@ class ReleaseReader:
         signed = self._signed(source)
         release = Release.parse(signed.body, where=where)
         if signed.signers:
-            check_expiry(signed, release.date if source.is_snapshot else self.now, where=where)
+            check_expiry(signed, self.now if source.as_of is None else release.date, where=where)
         if not source.is_flat:
             release.check_suite(source.suite, where=where)
-        checks_validity = source.check_valid_until and not source.is_snapshot
-        release.check_time(self.now, check_valid_until=checks_validity, where=where)
-        if not source.is_snapshot and release.valid_until is not None and release.valid_until < self.now:
+        checks_validity = source.check_valid_until and source.as_of is None
+        release.check_time(source.as_of or self.now, check_valid_until=checks_validity, where=where)
+        if source.as_of is None:
+            self._refuse_older(source, release, where=where)
+            self._tell_stale(release, where=where)
+        return release
+
+    def _tell_stale(self, release: Release, *, where: str) -> None:
+        if release.valid_until is not None and release.valid_until < self.now:
             # Only where the check is switched off: by this machine's apt configuration, or by the image's own list.
             until = f"{release.valid_until:%Y-%m-%d}"
             self.events(Notice(f"{where} was valid until {until}, and the check is switched off", warning=True))
-        if not source.is_snapshot:
-            self._refuse_older(source, release, where=where)
-        return release
 
     def _signed(self, source: Source) -> Signed:
         inline = self._get(source, "InRelease")

@@ -7,8 +7,8 @@ from datetime import datetime
 from types import MappingProxyType
 
 from ocibuild.core.asks import AptAsk, Origin
-from ocibuild.core.errors import RepositoryError
-from ocibuild.core.events import EventSink
+from ocibuild.core.errors import RepositoryError, UsageError
+from ocibuild.core.events import EventSink, Notice
 from ocibuild.core.package import LockedPackage
 from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.apt.deb822 import decode
@@ -127,8 +127,17 @@ class AptResolver:
         if not sources:
             raise RepositoryError("there is no apt source to install packages from")
         source_addresses(sources)
+        self._check_times(sources)
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
             return list(pool.map(lambda source: self._archive(source, architectures), sources))
+
+    def _check_times(self, sources: Sequence[Source]) -> None:
+        times = {source.as_of for source in sources} - {None}
+        for time in times:
+            if time is not None and time > self.now:
+                raise UsageError(f"the apt archives as of {time:%Y-%m-%d} are asked for, and that is in the future")
+        for name in dict.fromkeys(source.name for source in sources if times and source.as_of is None):
+            self.events(Notice(f"{name} has no known snapshots: its packages are those of today", warning=True))
 
     def _archive(self, source: Source, architectures: tuple[str, ...]) -> _Archive:
         key = (replace(source, origin=""), architectures)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from ocibuild.core.asks import AptSourceAsk
@@ -18,8 +19,8 @@ class Source:
     ``name`` is what a lock records instead of ``url`` (which has no trailing slash and may hold credentials); sources
     of one name have one address. ``suite`` ends in ``/`` for a flat repository, which has no components.
     ``architectures`` is None where all are taken. ``signed_by`` None means that nothing verifies the source: only
-    where its user said so in so many words. ``origin`` is where it was asked for. ``is_snapshot`` marks the state of a
-    past day: there Valid-Until does not count, and keys are judged at the Release's own date.
+    where its user said so in so many words. ``origin`` is where it was asked for. ``as_of`` marks the state of a past
+    time: there Valid-Until does not count, and keys are judged at the Release's own date.
     """
 
     name: str
@@ -32,7 +33,7 @@ class Source:
     use_by_hash: bool | None = None
     check_valid_until: bool = True
     pin_priority: int | None = None
-    is_snapshot: bool = False
+    as_of: datetime | None = None
 
     @property
     def is_flat(self) -> bool:

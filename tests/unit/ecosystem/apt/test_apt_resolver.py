@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ocibuild.core.asks import AptAsk, AptSourceAsk, Origin
-from ocibuild.core.errors import ImageError, IntegrityError, NetworkError, RepositoryError
+from ocibuild.core.errors import ImageError, IntegrityError, NetworkError, RepositoryError, UsageError
 from ocibuild.core.events import Event, Notice
 from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.apt.distribution import suite_sources
@@ -295,13 +295,13 @@ def test_valid_until(site: Site) -> None:
         site.install("program")
     assert site.install("program", sources=(site.source(check_valid_until=False),)) == ["program=1.0"]
     assert any("the check is switched off" in message for message in site.warnings())
-    assert site.install("program", sources=(site.source(is_snapshot=True),)) == ["program=1.0"]
+    assert site.install("program", sources=(site.source(as_of=NOW),)) == ["program=1.0"]
 
 
 def test_a_release_of_the_future_is_refused(site: Site) -> None:
     add(site, "program")
     site.repository.publish(date=NOW + timedelta(hours=1))
-    with pytest.raises(IntegrityError, match="in the future"):
+    with pytest.raises(IntegrityError, match="which is after"):
         site.install("program")
 
 
@@ -314,7 +314,7 @@ def test_an_older_release_than_the_one_seen_is_refused(site: Site) -> None:
     site.repository.files.update(old)
     with pytest.raises(IntegrityError, match="was seen before"):
         site.install("program")
-    assert site.install("program", sources=(site.source(is_snapshot=True),)), "a past day is asked for on purpose"
+    assert site.install("program", sources=(site.source(as_of=NOW),)), "a past day is asked for on purpose"
 
 
 def test_another_suites_release_is_refused(site: Site) -> None:
@@ -357,7 +357,7 @@ def test_keys_of_a_snapshot_are_judged_at_its_date(site: Site) -> None:
     ask = [AptAsk("program", Origin("apt.txt", 1))]
     with pytest.raises(IntegrityError, match="have expired"):
         later.resolve(ask, view=View(), platform=AMD64, sources=[site.source(signed_by=ring)])
-    found = later.resolve(ask, view=View(), platform=AMD64, sources=[site.source(signed_by=ring, is_snapshot=True)])
+    found = later.resolve(ask, view=View(), platform=AMD64, sources=[site.source(signed_by=ring, as_of=NOW)])
     assert found.packages
 
 
@@ -371,9 +371,30 @@ def test_the_snapshot_archive(site: Site) -> None:
         site.repository.files[f"archive/debian/20250520T000000Z/{path}"] = data
     mirrors = Mirrors(environment={"OCIBUILD_APT_SNAPSHOT": f"{site.server.url}/archive"}, as_of=date(2025, 5, 20))
     address = mirrors.address(ArchiveName.DEBIAN)
-    source = site.source(url=address.url, is_snapshot=address.is_snapshot)
+    source = site.source(url=address.url, as_of=address.as_of)
     first, second = (site.install("program", sources=(source,)) for _ in range(2))
     assert first == second == ["program=0.9"]
+
+
+def test_a_snapshot_that_is_newer_than_asked_for_is_refused(site: Site) -> None:
+    add(site, "program")
+    site.repository.publish(date=NOW - timedelta(days=3))
+    with pytest.raises(IntegrityError, match="which is after"):
+        site.install("program", sources=(site.source(as_of=NOW - timedelta(days=4)),))
+
+
+def test_a_day_in_the_future_is_refused(site: Site) -> None:
+    with pytest.raises(UsageError, match="in the future"):
+        site.install("program", sources=(site.source(as_of=NOW + timedelta(days=1)),))
+    assert not site.server.requests
+
+
+def test_a_source_without_snapshots_beside_one_of_a_past_day_is_told(site: Site) -> None:
+    add(site, "program")
+    site.repository.publish(date=NOW - timedelta(days=9))
+    today = site.source(name="vendor")
+    assert site.install("program", sources=(site.source(as_of=NOW), today)) == ["program=1.0"]
+    assert site.warnings() == ["vendor has no known snapshots: its packages are those of today"]
 
 
 def test_third_party_sources_of_a_repository(site: Site) -> None:
