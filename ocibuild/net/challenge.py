@@ -11,7 +11,7 @@ from ocibuild.net.address import Origin, is_loopback, redacted
 __all__ = ["Challenge", "basic_authorization", "checked_realm"]
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_SCHEME = re.compile(rf"({_WORD})(?:[ \t]+|$)")
+_SCHEME = re.compile(rf"({_WORD})(?:[ \t]+|(?=,)|$)")
 _PARAMETER = re.compile(rf"({_WORD})[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|({_WORD}))")
 _SEPARATOR = re.compile(r"[ \t,]*")
 

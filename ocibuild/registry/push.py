@@ -1,5 +1,6 @@
 """Sending and copying many blobs at once; the caller writes manifests afterwards, children first, the tag last."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
@@ -28,12 +29,13 @@ def upload_blobs(
     """See to it that these blobs are in the repository, several at a time; yields each as it is done, in any order.
 
     A digest that occurs twice is sent once. ``mount_from`` names repositories of the same registry that may have a
-    blob. The first error is raised when the uploads that are under way have ended; the others are not begun.
+    blob. The first error ends the others and is raised; closing the iterator ends them too.
     """
+    stopped = threading.Event()
     unique = {blob.descriptor.digest: blob for blob in blobs}
     with ThreadPoolExecutor(most_at_once, thread_name_prefix="push") as pool:
         pending: dict[Future[PushOutcome], Descriptor] = {
-            pool.submit(repository.put_blob, blob, mount_from=mount_from(digest)): blob.descriptor
+            pool.submit(repository.put_blob, blob, mount_from=mount_from(digest), stopped=stopped): blob.descriptor
             for digest, blob in unique.items()
         }
         try:
@@ -42,6 +44,7 @@ def upload_blobs(
                 for future in done:
                     yield pending.pop(future), future.result()
         finally:
+            stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
 

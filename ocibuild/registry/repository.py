@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from ocibuild.core.events import EventSink, TaskAdvanced, TaskFinished, TaskStar
 from ocibuild.image.document import LARGEST_DOCUMENT_BYTES, Document
 from ocibuild.net.address import joined
 from ocibuild.net.response import Response
+from ocibuild.net.transfer import TransferStoppedError
 from ocibuild.registry.client import RegistryClient, registry_error
 from ocibuild.registry.content import BlobContent
 from ocibuild.registry.scope import Scope
@@ -144,17 +146,20 @@ class Repository:
         session.cancel()
         return False
 
-    def put_blob(self, content: BlobContent, *, mount_from: Sequence[str] = ()) -> PushOutcome:
+    def put_blob(
+        self, content: BlobContent, *, mount_from: Sequence[str] = (), stopped: threading.Event | None = None
+    ) -> PushOutcome:
         """See to it that a blob is here: look, then mount it from one of these repositories, then send it.
 
-        Raises what :meth:`ocibuild.registry.upload.BlobUpload.run` raises.
+        Raises what :meth:`ocibuild.registry.upload.BlobUpload.run` raises. Setting ``stopped`` from another thread ends
+        it with its next bytes, by a TransferStoppedError.
         """
         digest = content.descriptor.digest
         task = f"push {digest} {self._where}"
         self._events(TaskStarted(task, "pushing", f"{self.name} {digest.hex[:12]}", content.size_bytes))
         outcome = "failed"
         try:
-            outcome = self._put(content, mount_from, self._progress(task))
+            outcome = self._put(content, mount_from, self._progress(task, stopped or threading.Event()))
         finally:
             self._events(TaskFinished(task, "" if outcome == PushOutcome.UPLOADED else outcome))
         return PushOutcome(outcome)
@@ -196,12 +201,14 @@ class Repository:
             mount=None if mount is None else (digest, mount),
         )
 
-    def _progress(self, task: str) -> Callable[[int], None]:
+    def _progress(self, task: str, stopped: threading.Event) -> Callable[[int], None]:
         """Reports a position as bytes done; what is sent a second time is not counted again."""
         told_bytes = 0
 
         def on_sent(position: int) -> None:
             nonlocal told_bytes
+            if stopped.is_set():
+                raise TransferStoppedError(f"{task}: stopped")
             if position > told_bytes:
                 self._events(TaskAdvanced(task, position - told_bytes))
                 told_bytes = position

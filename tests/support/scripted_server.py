@@ -58,7 +58,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer. ``length`` is a Content-Length that may lie; ``cut_after`` hangs up within the body."""
+    """What to answer. ``length`` is a Content-Length that may lie; ``cut_after`` hangs up within the body.
+
+    With ``waits_for``, the connection is held after the body until that is set, and then hung up.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -66,6 +69,7 @@ class Reply:
     length: int | None = None
     cut_after: int | None = None
     hangs_up: bool = False
+    waits_for: threading.Event | None = None
 
 
 HANG_UP = Reply(hangs_up=True)
@@ -100,7 +104,9 @@ class ScriptedServer:
                 self.end_headers()
                 if self.command != "HEAD" and has_body:
                     self.wfile.write(reply.body if reply.cut_after is None else reply.body[: reply.cut_after])
-                if reply.cut_after is not None or reply.length is not None:
+                if reply.waits_for is not None:
+                    reply.waits_for.wait(timeout=60)
+                if reply.cut_after is not None or reply.length is not None or reply.waits_for is not None:
                     self.hang_up()
 
             def hang_up(self) -> None:

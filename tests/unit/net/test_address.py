@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ocibuild.core.errors import NetworkError
 from ocibuild.net.address import Origin, is_loopback, joined, redacted, split_userinfo
@@ -64,3 +66,17 @@ def test_a_location_may_be_relative_or_absolute_but_not_leave_encryption() -> No
 )  # fmt: skip
 def test_loopback_is_this_machine_alone(host: str, *, is_local: bool) -> None:
     assert is_loopback(host) is is_local
+
+
+SECRETS = st.text("ghijklmnopqrstuvwxyzGHIJ%", min_size=8, max_size=12)  # letters that are in nothing else shown
+
+
+@given(SECRETS, SECRETS, SECRETS)
+def test_no_secret_is_shown_wherever_it_stands(password: str, signature: str, fragment: str) -> None:
+    shown = redacted(f"https://a:{password}@b.cd/e?X-Sig={signature}&f={signature}#{fragment}")
+    assert not any(secret in shown for secret in (password, signature, fragment))
+
+
+@given(st.text(max_size=100))
+def test_any_text_can_be_shown(url: str) -> None:
+    assert isinstance(redacted(url), str)

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ocibuild.core.errors import NetworkError
 from ocibuild.net.challenge import Challenge, basic_authorization, checked_realm
@@ -57,3 +59,24 @@ def test_a_token_server_is_asked_only_over_a_way_as_good_as_the_registrys(
     else:
         with pytest.raises(NetworkError):
             checked_realm(realm, server_url=server)
+
+
+WORDS = st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=8)
+VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
+
+
+@given(st.lists(st.tuples(WORDS, st.dictionaries(WORDS, VALUES, max_size=4)), max_size=4))
+def test_what_is_written_as_the_standard_has_it_is_read_back(challenges: list[tuple[str, dict[str, str]]]) -> None:
+    def quoted(text: str) -> str:
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    header = ", ".join(
+        f"{scheme} {', '.join(f'{name}={quoted(value)}' for name, value in parameters.items())}".rstrip()
+        for scheme, parameters in challenges
+    )
+    assert [(c.scheme, dict(c.parameters)) for c in Challenge.parse_all(header)] == challenges
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_read_without_an_error(header: str) -> None:
+    Challenge.parse_all(header)

@@ -2,6 +2,8 @@ import errno
 import hashlib
 import os
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -283,3 +285,49 @@ def test_a_download_can_be_stopped(serve: Serve, http: HttpClient, blobs: BlobSt
     assert DIGEST not in blobs
     assert Downloader(http=http, blobs=blobs).fetch(request(server.url)).read_bytes() == DATA
     assert "range" in server.requests[-1].headers  # what had come was kept
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from ocibuild.core.digest import Digest
+from ocibuild.core.events import TaskAdvanced
+from ocibuild.net.client import HttpClient
+from ocibuild.net.download import Downloader, DownloadRequest
+from ocibuild.store.blobs import BlobStore
+
+def tell(event):
+    if isinstance(event, TaskAdvanced):
+        print(event.bytes_done, flush=True)
+
+url, folder, digest = sys.argv[1:]
+request = DownloadRequest((url,), Digest.parse(digest), None, "thing")
+Downloader(http=HttpClient(), blobs=BlobStore(Path(folder)), events=tell).fetch(request)
+"""
+
+
+def test_a_killed_process_leaves_what_the_next_one_goes_on_with(
+    serve: Serve, downloader: Downloader, blobs: BlobStore
+) -> None:
+    killed = threading.Event()
+
+    def answer(request: Request) -> Reply:
+        if request.headers.get("range"):
+            return FileServer()(request)
+        return Reply(body=DATA[:400_000], headers={"Content-Length": str(len(DATA)), "ETag": '"v1"'}, waits_for=killed)
+
+    server = serve(answer)
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, server.url, str(blobs.folder), str(DIGEST)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert int(child.stdout.readline()) > 200_000
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    killed.set()
+    assert DIGEST not in blobs
+    assert downloader.fetch(request(server.url)).read_bytes() == DATA
+    assert int(server.requests[-1].headers["range"].removeprefix("bytes=").rstrip("-")) > 200_000
+    assert server.requests[-1].headers["if-range"] == '"v1"'
+    assert leftovers(blobs) == []

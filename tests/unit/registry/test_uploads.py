@@ -1,15 +1,19 @@
 """Pushing a blob to registries that behave as hosted ones do."""
 
 import random
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
 from ocibuild.core.descriptor import OCI_LAYER, Descriptor
 from ocibuild.core.digest import Digest
-from ocibuild.core.errors import IntegrityError, NetworkError, RegistryError
+from ocibuild.core.errors import IntegrityError, MachineError, NetworkError, RegistryError
 from ocibuild.core.events import Event, TaskAdvanced, TaskFinished
+from ocibuild.net.transfer import TransferStoppedError
 from ocibuild.registry.content import BlobContent
+from ocibuild.registry.push import upload_blobs
 from ocibuild.registry.repository import PushOutcome, Repository
 from ocibuild.registry.strategy import PART_BYTES, SMALL_PART_BYTES, StrategyMemory, Upload, UploadForm
 from ocibuild.store.store import Store
@@ -39,8 +43,8 @@ class Rig:
         self.registry.url = self.server.url
         self.repository = repository(self.server)
 
-    def push(self, blob: BlobContent = BLOB, **options: list[str]) -> PushOutcome:
-        return self.repository.put_blob(blob, **options)
+    def push(self, blob: BlobContent = BLOB, mount_from: Sequence[str] = ()) -> PushOutcome:
+        return self.repository.put_blob(blob, mount_from=mount_from)
 
     @property
     def stored(self) -> dict[tuple[str, str], bytes]:
@@ -286,3 +290,22 @@ def test_the_memory_survives_rubbish(store: Store) -> None:
         assert StrategyMemory(store.records).get("h.example") == Upload()
     record.write_bytes(b'{"host": "h.example", "form": "parts", "part_bytes": 1}')
     assert StrategyMemory(store.records).get("h.example") == PARTS
+
+
+def test_the_first_error_ends_the_other_uploads(rig: Callable[..., Rig], tmp_path: Path) -> None:
+    r = rig()
+    gone = BlobContent(Descriptor(OCI_LAYER, Digest.of(b"gone"), 4), tmp_path / "gone")
+    others = [BlobContent(Descriptor(OCI_LAYER, Digest.of(bytes([n])), 1), bytes([n])) for n in range(100)]
+    with pytest.raises(MachineError, match="cannot read"):
+        list(upload_blobs(r.repository, [gone, *others], most_at_once=2))
+    assert len(r.stored) < 100
+
+
+def test_an_upload_can_be_stopped(rig: Callable[..., Rig]) -> None:
+    r = rig()
+    stopped = threading.Event()
+    stopped.set()
+    with pytest.raises(TransferStoppedError):
+        r.repository.put_blob(BLOB, stopped=stopped)
+    assert not r.stored
+    assert r.push() is PushOutcome.UPLOADED  # the connection that was cut is not used again
