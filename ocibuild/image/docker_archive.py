@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ocibuild.core.atomic import replacing
 from ocibuild.core.descriptor import OCI_CONFIG, Descriptor
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import ImageError
@@ -17,7 +18,6 @@ from ocibuild.image.hashing import HashingReader
 from ocibuild.image.image import ImageLayer, read_image
 from ocibuild.image.layer_reader import open_layer
 from ocibuild.image.manifest import Manifest
-from ocibuild.image.output import replaced_file
 from ocibuild.image.source import ImageSource, read_document
 from ocibuild.layer.compression import Compression
 from ocibuild.layer.entry import Entry, EntryKind
@@ -131,7 +131,7 @@ def write_docker_archive(
             "Layers": [_layer_name(layer) for layer in image.layers],
         }
     ]
-    with replaced_file(path) as file:
+    with replacing(path) as file:
         for layer in {layer.diff_id: layer for layer in image.layers}.values():
             _write_layer(file, source, layer, events)
         documents = [

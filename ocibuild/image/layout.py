@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ocibuild.core.atomic import PARTIAL_PREFIX, map_os_error, replacing
 from ocibuild.core.descriptor import OCI_INDEX, Descriptor
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import ImageError, UsageError
 from ocibuild.core.events import EventSink, discard
 from ocibuild.image.document import Document, canonical_json, parse_object
-from ocibuild.image.output import PARTIAL_MARK, output_error, replaced_file
 from ocibuild.image.source import ImageSource, Member, copied_chunks, members, read_document
 from ocibuild.image.translation import OciTypedSource
 
@@ -159,7 +159,7 @@ def write_layout(source: ImageSource, target: LayoutTarget, *, events: EventSink
                 _name(root.descriptor, target.tag or DEFAULT_TAG, folder)
             undo.pop_all()
     except OSError as error:
-        raise output_error(error, attempted=f"writing oci:{target}") from error
+        raise map_os_error(error, attempted=f"writing oci:{target}") from error
     return root.descriptor
 
 
@@ -174,20 +174,20 @@ def _write_blob(source: ImageSource, member: Member, path: Path, events: EventSi
     if path.is_file() and path.stat().st_size == descriptor.size_bytes:
         return
     if member.document is not None:
-        with replaced_file(path) as file:
+        with replacing(path) as file:
             file.write(member.document.content)
     elif not _linked(source.blob_path(descriptor), path, descriptor.size_bytes):
-        with replaced_file(path) as file:
+        with replacing(path) as file:
             file.writelines(copied_chunks(source, descriptor, events=events))
 
 
 def _name(root: Descriptor, tag: str, folder: Path) -> None:
     if not (folder / LAYOUT_FILE).exists():
-        with replaced_file(folder / LAYOUT_FILE) as file:
+        with replacing(folder / LAYOUT_FILE) as file:
             file.write(LAYOUT_MARK)
     path = folder / INDEX_FILE
     existing = path.read_bytes() if path.exists() else None
-    with replaced_file(path) as file:
+    with replacing(path) as file:
         file.write(layout_index(root, tag, existing=existing, where=str(path)))
 
 
@@ -196,7 +196,9 @@ def _refuse_other_folder(folder: Path) -> None:
     if (folder / LAYOUT_FILE).is_file() or not folder.exists():
         return
     # A killed write leaves blobs without the mark, which is written last but one.
-    if not folder.is_dir() or any(path.name != "blobs" and PARTIAL_MARK not in path.name for path in folder.iterdir()):
+    if not folder.is_dir() or any(
+        path.name != "blobs" and not path.name.startswith(PARTIAL_PREFIX) for path in folder.iterdir()
+    ):
         raise UsageError(
             f"{folder} exists and is no OCI image layout", hint="name a folder that does not exist, or a layout"
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from ocibuild.core.atomic import replacing
 from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.errors import ImageError
 from ocibuild.core.events import EventSink, discard
@@ -19,7 +20,6 @@ from ocibuild.image.layout import (
     chosen_descriptor,
     layout_index,
 )
-from ocibuild.image.output import replaced_file
 from ocibuild.image.source import ImageSource, Member, copied_chunks, members, read_document
 from ocibuild.image.translation import OciTypedSource
 from ocibuild.layer.entry import Entry, EntryKind
@@ -65,7 +65,7 @@ def write_oci_archive(source: ImageSource, target: LayoutTarget, *, events: Even
     """
     source = OciTypedSource(source)
     root = source.root()
-    with replaced_file(target.path) as file:
+    with replacing(target.path) as file:
         file.writelines(write_entries(_entries(source, root, target.tag or DEFAULT_TAG, events)))
         file.write(END_OF_ARCHIVE)
     return root.descriptor

@@ -8,13 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ocibuild.core.atomic import replaced_folder
 from ocibuild.core.errors import ImageError
 from ocibuild.core.events import EventSink, discard
 from ocibuild.core.paths import ancestors, parent, relative_link
 from ocibuild.core.platform import Platform
 from ocibuild.image.image import read_image
 from ocibuild.image.layer_reader import open_layer
-from ocibuild.image.output import replaced_folder
 from ocibuild.image.source import ImageSource
 from ocibuild.layer.entry import WHITEOUT_PREFIX, Entry, EntryKind
 from ocibuild.layer.reader import read_entries

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from ocibuild.core.atomic import map_os_error
 from ocibuild.core.digest import Digest
 from ocibuild.core.events import EventSink, discard
 from ocibuild.net.client import HttpClient
 from ocibuild.net.partial import Partial
 from ocibuild.net.transfer import Opener, Transfer
-from ocibuild.store.atomic import map_os_error
 from ocibuild.store.blobs import BlobStore
 
 __all__ = ["DownloadRequest", "Downloader"]

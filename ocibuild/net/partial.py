@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from ocibuild.core.atomic import PARTIAL_PREFIX
 from ocibuild.core.digest import Digest
-from ocibuild.store.atomic import PARTIAL_PREFIX
 
 __all__ = ["Partial"]
 

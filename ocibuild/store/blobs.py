@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from ocibuild.core.atomic import map_os_error, partial_file, replacing
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import IntegrityError
-from ocibuild.store.atomic import map_os_error, partial_file, replacing
 
 __all__ = ["BlobStore", "BlobWriter"]
 

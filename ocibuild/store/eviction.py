@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocibuild.store.atomic import PARTIAL_PREFIX
+from ocibuild.core.atomic import PARTIAL_PREFIX
 
 __all__ = ["GRACE_SECONDS", "StoreUsage", "StoredFile", "files_to_evict", "prune", "usage"]
 

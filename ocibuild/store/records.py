@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ocibuild.core.atomic import replacing
 from ocibuild.core.errors import OcibuildError
-from ocibuild.store.atomic import replacing
 
 __all__ = ["RecordStore"]
 

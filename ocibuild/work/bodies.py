@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
+from ocibuild.core.atomic import map_os_error
 from ocibuild.core.errors import BuildError
 from ocibuild.core.events import EventSink
 from ocibuild.core.package import LockedPackage
 from ocibuild.net.client import HttpClient
 from ocibuild.net.download import Downloader, DownloadRequest
-from ocibuild.store.atomic import map_os_error
 from ocibuild.store.store import Store
 
 __all__ = ["PackageBodies"]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ocibuild.core.atomic import map_os_error, replacing
 from ocibuild.core.descriptor import OCI_MANIFEST, Descriptor
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import BuildError, IntegrityError, MachineError
-from ocibuild.store.atomic import map_os_error, replacing
 from ocibuild.store.eviction import GRACE_SECONDS, StoredFile, files_to_evict, prune, usage
 from ocibuild.store.location import store_folder
 from ocibuild.store.store import Store

@@ -16,7 +16,7 @@ ASCENDING = [
 
 
 def test_a_list_in_order_stays_in_order() -> None:
-    assert sorted(ASCENDING[::-1], key=sort_key) == ASCENDING
+    assert sorted(reversed(ASCENDING), key=sort_key) == ASCENDING
     for position, older in enumerate(ASCENDING):
         for newer in ASCENDING[position + 1 :]:
             assert compare(older, newer) == -1
