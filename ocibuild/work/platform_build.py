@@ -121,6 +121,7 @@ class _Stack:
             layers.append(state)
             view = view.extended(tables_of([state]))
         if python is not None:
+            self._refuse_conflicts(view, wheels)
             below = Digest.of(" ".join([str(_below(build)), *(layer.key for layer in layers)]).encode())
             environment = [python.environment(lambda: view, below=below)]
             layers.append(self._single(view, _ENVIRONMENT, environment))
@@ -149,6 +150,22 @@ class _Stack:
             if not unsettled:
                 return debs, wheels
         raise BuildError("the packages' files contradict each other: no placing of them is settled")
+
+    def _refuse_conflicts(self, view: View, wheels: Sequence[MadeLayer]) -> None:
+        """A BuildError where a wheel's file is in the base or a Debian package too, unless the bytes are equal."""
+        for layer in wheels:
+            for fragment, package in zip(layer.fragments, layer.packages, strict=True):
+                for path, entry in fragment.table.entries.items():
+                    other = view.get(path)
+                    if other is None or other.kind == entry.kind == "directory":
+                        continue
+                    same = (other.kind, other.link, other.size_bytes) == (entry.kind, entry.link, entry.size_bytes)
+                    if not same or (entry.kind == "file" and view.read(path) != self._contents(path, entry)):
+                        raise BuildError(
+                            f"/{path} is in {package} and, with other content, in {self._build.base.name} "
+                            "or a Debian package on it",
+                            hint="take the package from one of them only",
+                        )
 
     def _first(self, entries: Sequence[Entry]) -> list[MadeLayer]:
         """The layer of accounts and of everything that goes: all whiteouts, so that no package layer holds any."""
