@@ -75,59 +75,72 @@ class Reply:
 HANG_UP = Reply(hangs_up=True)
 
 
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits 40 ms for an acknowledgement
+    server: "_Server"
+
+    def handle_any(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.command, self.path, headers, self.rfile)  # type: ignore[arg-type] # it is buffered
+        self.server.requests.append(request)
+        reply = self.server.answer(request)
+        if reply.hangs_up:
+            self.hang_up()
+            return
+        _ = request.body
+        self.write(reply)
+        if reply.waits_for is not None:
+            reply.waits_for.wait(timeout=60)
+        if reply.cut_after is not None or reply.length is not None or reply.waits_for is not None:
+            self.hang_up()
+
+    def write(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        has_body = reply.status not in (204, 304)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        if has_body and not {"content-length", "transfer-encoding"} & {name.lower() for name in reply.headers}:
+            self.send_header("Content-Length", str(len(reply.body) if reply.length is None else reply.length))
+        self.end_headers()
+        if self.command != "HEAD" and has_body:
+            self.wfile.write(reply.body if reply.cut_after is None else reply.body[: reply.cut_after])
+
+    def hang_up(self) -> None:
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815 - http.server's names
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, answer: Callable[[Request], Reply]) -> None:
+        self.answer = answer
+        self.requests: list[Request] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass  # a client that hung up, as tests make it do
+
+
 class ScriptedServer:
     """Answers every request by ``answer``; a context manager."""
 
     def __init__(self, answer: Callable[[Request], Reply]) -> None:
-        self.requests: list[Request] = []
-        outer = self
+        self._server = _Server(answer)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # or each answer waits 40 ms for an acknowledgement
-
-            def handle_any(self) -> None:
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                request = Request(self.command, self.path, headers, self.rfile)  # type: ignore[arg-type]
-                outer.requests.append(request)
-                reply = answer(request)
-                if reply.hangs_up:
-                    self.hang_up()
-                    return
-                _ = request.body
-                self.send_response(reply.status)
-                has_body = reply.status not in (204, 304)
-                for name, value in reply.headers.items():
-                    self.send_header(name, value)
-                if has_body and not {"content-length", "transfer-encoding"} & {name.lower() for name in reply.headers}:
-                    self.send_header("Content-Length", str(len(reply.body) if reply.length is None else reply.length))
-                self.end_headers()
-                if self.command != "HEAD" and has_body:
-                    self.wfile.write(reply.body if reply.cut_after is None else reply.body[: reply.cut_after])
-                if reply.waits_for is not None:
-                    reply.waits_for.wait(timeout=60)
-                if reply.cut_after is not None or reply.length is not None or reply.waits_for is not None:
-                    self.hang_up()
-
-            def hang_up(self) -> None:
-                self.close_connection = True
-                with contextlib.suppress(OSError):
-                    self.wfile.flush()
-                    self.connection.shutdown(socket.SHUT_RDWR)
-
-            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815 - http.server's names
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                pass  # a client that hung up, as tests make it do
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+    @property
+    def requests(self) -> list[Request]:
+        """What came, in the order in which it came."""
+        return self._server.requests
 
     @property
     def host(self) -> str:
