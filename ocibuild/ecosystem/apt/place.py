@@ -7,9 +7,10 @@ result equals path for path.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ocibuild.core.clock import FIXED_TIME
 from ocibuild.core.errors import ImageError
@@ -32,15 +33,16 @@ class AptPlaceContext:
     """All that placing a .deb depends on besides the .deb. Paths have no leading slash.
 
     ``links`` are folder links of the image that the package's paths lead through (merged /usr: ``bin`` -> ``usr/bin``).
-    ``renamed`` are paths that go elsewhere: diversions, and new versions of conffiles that the base has changed.
-    ``left_out`` are paths that another package's file takes, or that the base's administrator removed. ``overrides``
-    are modes and owners of dpkg-statoverride(1). All but ``links`` are empty in the common case, so that fragments are
-    shared.
+    ``renamed`` are paths that go elsewhere because of a diversion. ``left_out`` are paths that another package's file
+    takes. ``conffiles`` are those that somebody changed or removed since the package was installed: the path, the MD5
+    of what was shipped then, and that of what is there now (``""`` for nothing). ``overrides`` are modes and owners of
+    dpkg-statoverride(1). All but ``links`` are empty in the common case, so that fragments are shared.
     """
 
     links: tuple[tuple[str, str], ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
     left_out: tuple[str, ...] = ()
+    conffiles: tuple[tuple[str, str, str], ...] = ()
     overrides: tuple[tuple[str, int, int, int], ...] = ()
 
     def canonical(self) -> bytes:
@@ -91,20 +93,66 @@ def _entries(
             raise ImageError(f"{package.identity}: the file is {fields.get('Package')}={fields.get('Version')}")
         conffiles = _conffiles(control)
         listed = ["/."]
-        hashes: dict[str, str] = {}
-        for entry in deb.entries():
+        shipped: dict[str, str] = {}
+        sums = _Sums(control)
+        for entry in map(sums.counted, deb.entries()):
             listed.append(f"/{entry.path}")
+            placed = _placed(entry, context, package)
             if f"/{entry.path}" in conffiles and entry.kind is EntryKind.FILE:
                 content = entry.read()
-                entry = dataclasses.replace(entry, content=content)  # noqa: PLW2901 - a large one can be read only once
-                hashes[f"/{entry.path}"] = hashlib.md5(content, usedforsecurity=False).hexdigest()
-            placed = _placed(entry, context, package)
+                shipped[f"/{entry.path}"] = hashlib.md5(content, usedforsecurity=False).hexdigest()
+                placed = _conffile(placed, content, shipped[f"/{entry.path}"], context)
             if placed is not None:
                 yield placed
         name = info_name(package.name, fields.get("Architecture", ""), fields.get("Multi-Arch", ""))
-        yield from _info_files(name, control, listed)
+        members = dict(control.members) | sums.made(conffiles)
+        yield from _info_files(name, Control(members, control.executable), listed)
         notes["control"] = control.members["control"]
-        notes["conffiles"] = json.dumps({path: hashes[path] for path in conffiles if path in hashes}).encode()
+        notes["conffiles"] = json.dumps({path: shipped[path] for path in conffiles if path in shipped}).encode()
+
+
+class _Sums:
+    """The MD5 sums of a package that ships none: dpkg then makes them itself (dpkg 1.21, ``unpack.c``)."""
+
+    def __init__(self, control: Control) -> None:
+        self._wanted = "md5sums" not in control.members
+        self._states: dict[str, Any] = {}
+
+    def counted(self, entry: Entry) -> Entry:
+        """The entry, its content hashed as it is taken where that is needed."""
+        if not self._wanted or entry.kind is not EntryKind.FILE:
+            return entry
+        state = self._states[entry.path] = hashlib.md5(usedforsecurity=False)
+
+        def chunks() -> Iterator[bytes | memoryview]:
+            for chunk in entry.chunks():
+                state.update(chunk)
+                yield chunk
+
+        return dataclasses.replace(entry, content=chunks)
+
+    def made(self, conffiles: Sequence[str]) -> dict[str, bytes]:
+        """The file ``md5sums``, without conffiles, whose sums are in the status; nothing where it was shipped."""
+        if not self._wanted:
+            return {}
+        lines = (f"{s.hexdigest()}  {path}\n" for path, s in self._states.items() if f"/{path}" not in conffiles)
+        return {"md5sums": "".join(lines).encode("utf-8", "surrogateescape")}
+
+
+def _conffile(placed: Entry | None, content: bytes, shipped: str, context: AptPlaceContext) -> Entry | None:
+    """The entry of a conffile as ``dpkg --force-confold`` treats it: what somebody changed stays as it is.
+
+    The new version then goes beside it, unless it is the one that was changed, or what is there already.
+    """
+    if placed is None:
+        return None
+    placed = dataclasses.replace(placed, content=content)
+    for path, before, now in context.conffiles:
+        if path == placed.path:
+            if shipped in (before, now):
+                return None
+            return dataclasses.replace(placed, path=f"{path}.dpkg-dist")
+    return placed
 
 
 def _placed(entry: Entry, context: AptPlaceContext, package: LockedPackage) -> Entry | None:

@@ -12,7 +12,7 @@ from ocibuild.ecosystem.apt.settle import PlacedDeb
 from ocibuild.image.view import View
 from ocibuild.layer.entry import Entry
 
-__all__ = ["removed_packages", "whiteouts"]
+__all__ = ["has_residue", "removed_packages", "whiteouts"]
 
 
 def removed_packages(removals: Iterable[str], database: DpkgDatabase) -> list[InstalledPackage]:
@@ -25,6 +25,11 @@ def removed_packages(removals: Iterable[str], database: DpkgDatabase) -> list[In
             raise BuildError(f"{removal} should be removed and is not in the base")
         found.append(package)
     return found
+
+
+def has_residue(package: InstalledPackage, view: View) -> bool:
+    """Whether something of a removed package stays until it is purged: conffiles, or a script to run then."""
+    return bool(package.conffiles) or f"{INFO_FOLDER}/{package.info_name}.postrm" in view
 
 
 def whiteouts(
@@ -46,8 +51,9 @@ def whiteouts(
         gone |= {view.canonical(path) for path in database.paths(package) if path and path != "."}
         prefix = f"{package.info_name}."
         gone |= {f"{INFO_FOLDER}/{name}" for name in view.children(INFO_FOLDER) if name.startswith(prefix)}
-    for package in removed:  # dpkg keeps what a later purge needs
-        gone -= {f"{INFO_FOLDER}/{package.info_name}.{kept}" for kept in ("list", "postrm")}
+    for package in removed:
+        if has_residue(package, view):  # dpkg keeps what a later purge needs
+            gone -= {f"{INFO_FOLDER}/{package.info_name}.{kept}" for kept in ("list", "postrm")}
     gone -= conffiles | _kept_paths(placed, replaced, view=view, database=database)
     files = sorted(path for path in gone if (entry := view.get(path)) is not None and entry.kind != "directory")
     folders = {path for path in gone if (entry := view.get(path)) is not None and entry.kind == "directory"}

@@ -41,25 +41,24 @@ def first_context(package: LockedPackage, *, view: View, database: DpkgDatabase)
     """The context in which a package is placed first, from what the base says alone.
 
     Folder links of merged /usr; diversions of other packages; overrides; and of an upgraded package the conffiles that
-    somebody changed (the new version goes beside them, as ``dpkg --force-confold`` does) or removed (they stay away).
+    somebody changed or removed.
     """
     links = tuple(
         (name, entry.link.strip("/"))
         for name in _MERGED
         if (entry := view.get(name)) is not None and entry.kind == "symlink" and "/../" not in f"/{entry.link}/"
     )
-    renamed = [
+    renamed = tuple(
         (diversion.path, diversion.target) for diversion in database.diversions if diversion.package != package.name
-    ]
-    left_out: list[str] = []
+    )
+    conffiles = []
     installed = database.get(package.name, package.architecture)
     for path, shipped in installed.conffiles.items() if installed else ():
         where = view.canonical(path.lstrip("/"))
-        if where not in view:
-            left_out.append(where)
-        elif hashlib.md5(view.read(where), usedforsecurity=False).hexdigest() != shipped:
-            renamed.append((where, f"{where}.dpkg-dist"))
-    return AptPlaceContext(links, tuple(renamed), tuple(left_out), database.overrides)
+        now = hashlib.md5(view.read(where), usedforsecurity=False).hexdigest() if where in view else ""
+        if now != shipped:
+            conffiles.append((where, shipped, now))
+    return AptPlaceContext(links, renamed, (), tuple(conffiles), database.overrides)
 
 
 def settle(placed: Sequence[PlacedDeb], *, view: View, database: DpkgDatabase) -> dict[int, AptPlaceContext]:
@@ -101,9 +100,14 @@ def _folder_links(placed: Sequence[PlacedDeb], view: View) -> Iterator[tuple[int
     for number, deb in enumerate(placed):
         folders = {folder for path in deb.table.entries for folder in ancestors(path)}
         folders |= {path for path, entry in deb.table.entries.items() if entry.kind == "directory"}
-        found = [(folder, full.resolved(folder)) for folder in sorted(folders) if folder in links]
+        found = [(folder, _target(folder, view, full)) for folder in sorted(folders) if folder in links]
         if found:
             yield number, found
+
+
+def _target(folder: str, view: View, full: View) -> str:
+    """Where the link leads: the base's own link counts, for in ``full`` a package's folder stands in its place."""
+    return view.resolved(folder) if folder in view else full.resolved(folder)
 
 
 class _Owners:

@@ -11,6 +11,7 @@ from ocibuild.ecosystem.apt.configure import ConfiguredPackage, UnknownScript, c
 from ocibuild.ecosystem.apt.database import DpkgDatabase, InstalledPackage, status_text
 from ocibuild.ecosystem.apt.deb822 import Paragraph, read_paragraphs
 from ocibuild.ecosystem.apt.place import INFO_FOLDER, info_name
+from ocibuild.ecosystem.apt.removal import has_residue
 from ocibuild.ecosystem.apt.settle import PlacedDeb
 from ocibuild.image.overlay import Overlay
 from ocibuild.image.view import View
@@ -53,7 +54,8 @@ def make_state(
     for seed in seeds:
         _put(overlay, seed)
     overlay.make_folders(f"{_FOLDER}/info")
-    _write_status(overlay, placed, removed, database)
+    _write_status(overlay, placed, removed, database, view)
+    _write_lists(overlay, placed, removed, database)
     _write_triggers(overlay, placed, removed)
     _write_extended_states(overlay, placed, removed, architecture)
     for name, content in (("info/format", "1\n"), ("diversions", ""), ("statoverride", ""), ("available", "")):
@@ -77,13 +79,18 @@ def _put(overlay: Overlay, entry: Entry) -> None:
 
 
 def _write_status(
-    overlay: Overlay, placed: Sequence[PlacedDeb], removed: Sequence[InstalledPackage], database: DpkgDatabase
+    overlay: Overlay,
+    placed: Sequence[PlacedDeb],
+    removed: Sequence[InstalledPackage],
+    database: DpkgDatabase,
+    view: View,
 ) -> None:
     stanzas = {(each.name, each.architecture): each.fields for each in database.packages}
     for package in removed:
         key = (package.name, package.architecture)
-        if package.conffiles:
-            stanzas[key] = package.fields.with_fields({"Status": "deinstall ok config-files"})
+        if has_residue(package, view):
+            changes = {"Status": "deinstall ok config-files", "Config-Version": package.version}
+            stanzas[key] = package.fields.with_fields(changes)
         else:
             del stanzas[key]
     for deb in placed:
@@ -95,11 +102,44 @@ def _write_status(
 
 
 def _stanza(deb: PlacedDeb, old: InstalledPackage | None) -> Paragraph:
-    conffiles: Mapping[str, str] = json.loads(deb.notes["conffiles"])
+    conffiles = _conffiles(deb)
     lines = [f"\n {path} {md5}" for path, md5 in conffiles.items()]
     if old is not None:  # what the new version does not ship any more stays, and is marked
         lines += [f"\n {path} {md5} obsolete" for path, md5 in old.conffiles.items() if path not in conffiles]
     return deb.control.with_fields({"Status": _INSTALLED, "Conffiles": "".join(lines) or None})
+
+
+def _write_lists(
+    overlay: Overlay, placed: Sequence[PlacedDeb], removed: Sequence[InstalledPackage], database: DpkgDatabase
+) -> None:
+    """The lists that change because of another package or an older version; a package's own list came with it."""
+    for deb in placed:
+        old = database.get(deb.package.name, deb.package.architecture)
+        obsolete = [path for path in old.conffiles if path not in _conffiles(deb)] if old else []
+        if obsolete:
+            path = f"{INFO_FOLDER}/{_info_name(deb)}.list"
+            overlay.write(path, overlay.read_text(path) + "".join(f"{line}\n" for line in obsolete))
+    taken = {path for deb in placed for path, entry in deb.table.entries.items() if entry.kind != "directory"}
+    replaced = {(deb.package.name, deb.control.get("Architecture", "")) for deb in placed}
+
+    def remains(line: str, package: InstalledPackage) -> bool:
+        """Whether a folder of a removed package is left to it: it is not empty, and no other package has it."""
+        others = (each for each in database.packages if each is not package)
+        return overlay.is_folder(line.strip("/")) and not any(line.strip("/") in database.paths(o) for o in others)
+
+    for package in database.packages:
+        path = f"{INFO_FOLDER}/{package.info_name}.list"
+        if path not in overlay or (package.name, package.architecture) in replaced:
+            continue
+        kept = [line for line in _read_lines(overlay, path) if overlay.canonical(line.strip("/")) not in taken]
+        if package in removed:
+            kept = [line for line in kept if line == "/." or line in package.conffiles or remains(line, package)]
+        overlay.write(path, "".join(f"{line}\n" for line in kept))
+
+
+def _conffiles(deb: PlacedDeb) -> Mapping[str, str]:
+    conffiles: Mapping[str, str] = json.loads(deb.notes["conffiles"])
+    return conffiles
 
 
 def _write_triggers(overlay: Overlay, placed: Sequence[PlacedDeb], removed: Sequence[InstalledPackage]) -> None:
@@ -120,7 +160,9 @@ def _write_triggers(overlay: Overlay, placed: Sequence[PlacedDeb], removed: Sequ
             else:
                 interests.setdefault(trigger, []).append(who)
     for name, lines in interests.items():
-        overlay.write(f"{_FOLDER}/triggers/{name}", "".join(f"{line}\n" for line in lines))
+        path = f"{_FOLDER}/triggers/{name}"
+        if lines or path in overlay:
+            overlay.write(path, "".join(f"{line}\n" for line in lines))
     if f"{_FOLDER}/triggers/Unincorp" not in overlay:
         overlay.write(f"{_FOLDER}/triggers/Unincorp", "")
 
