@@ -125,7 +125,8 @@ def _write_lists(
     def remains(line: str, package: InstalledPackage) -> bool:
         """Whether a folder of a removed package is left to it: it is not empty, and no other package has it."""
         others = (each for each in database.packages if each is not package)
-        return overlay.is_folder(line.strip("/")) and not any(line.strip("/") in database.paths(o) for o in others)
+        folder = "" if line == "/." else line.strip("/")
+        return overlay.is_folder(folder) and not any(line.strip("/") in database.paths(other) for other in others)
 
     for package in database.packages:
         path = f"{INFO_FOLDER}/{package.info_name}.list"
@@ -133,7 +134,7 @@ def _write_lists(
             continue
         kept = [line for line in _read_lines(overlay, path) if overlay.canonical(line.strip("/")) not in taken]
         if package in removed:
-            kept = [line for line in kept if line == "/." or line in package.conffiles or remains(line, package)]
+            kept = [line for line in kept if line in package.conffiles or remains(line, package)]
         overlay.write(path, "".join(f"{line}\n" for line in kept))
 
 
