@@ -7,9 +7,17 @@ from typing import Any
 
 import click
 
-from ocibuild.cli.options import build_options, build_options_of, verbosity_of, verbosity_options
+from ocibuild.cli.options import (
+    access_of,
+    access_options,
+    build_options,
+    build_options_of,
+    verbosity_of,
+    verbosity_options,
+)
 from ocibuild.cli.progress import rendering
 from ocibuild.core.events import Notice
+from ocibuild.core.reference import Reference
 from ocibuild.store.store import Store
 from ocibuild.work.build import build, read_request
 
@@ -19,6 +27,7 @@ __all__ = ["command"]
 @click.command(name="build")
 @click.argument("source", default=".", type=click.Path(path_type=Path))
 @build_options
+@access_options
 @click.option("--json", "as_json", is_flag=True, help="The result as a JSON object.")
 @verbosity_options
 def command(*, source: Path, as_json: bool, json_logs: bool, quiet: bool, verbose: bool, **options: Any) -> None:
@@ -31,7 +40,10 @@ def command(*, source: Path, as_json: bool, json_logs: bool, quiet: bool, verbos
         store = Store.of_environment(os.environ)
         if store.notice:
             events(Notice(store.notice))
-        request = read_request(source, build_options_of(options), store=store, environment=os.environ, events=events)
+        images = options["images"]
+        access = access_of(options, Reference.parse(images[0]) if images else None)
+        said = build_options_of(options)
+        request = read_request(source, said, store=store, environment=os.environ, events=events, access=access)
         outcome = build(request, store=store, environment=os.environ, events=events)
     descriptor = outcome.descriptor
     if as_json:

@@ -2,10 +2,11 @@
 
 import json
 import os
+from typing import Any
 
 import click
 
-from ocibuild.cli.options import verbosity_of, verbosity_options
+from ocibuild.cli.options import access_of, access_options, verbosity_of, verbosity_options
 from ocibuild.cli.progress import rendering
 from ocibuild.core.errors import ImageError
 from ocibuild.image.check import check_image
@@ -18,8 +19,9 @@ __all__ = ["command"]
 @click.command(name="check")
 @click.argument("image")
 @click.option("--json", "as_json", is_flag=True, help="The findings as a JSON list.")
+@access_options
 @verbosity_options
-def command(*, image: str, as_json: bool, json_logs: bool, quiet: bool, verbose: bool) -> None:
+def command(*, image: str, as_json: bool, json_logs: bool, quiet: bool, verbose: bool, **options: Any) -> None:
     """Read IMAGE to its end and report what is wrong with it.
 
     IMAGE is oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE, the name of an image in the store, or a registry
@@ -28,7 +30,7 @@ def command(*, image: str, as_json: bool, json_logs: bool, quiet: bool, verbose:
     """
     with (
         rendering(verbosity_of(json_logs=json_logs, quiet=quiet, verbose=verbose)) as events,
-        open_source(image, environment=os.environ, events=events) as source,
+        open_source(image, environment=os.environ, events=events, access=access_of(options, None)) as source,
     ):
         findings = check_image(source, events=events)
     if as_json:

@@ -2,9 +2,11 @@
 
 import json
 import os
+from typing import Any
 
 import click
 
+from ocibuild.cli.options import access_of, access_options
 from ocibuild.cli.progress import Verbosity, format_size, rendering
 from ocibuild.core.platform import Platform
 from ocibuild.image.image import read_image, read_images
@@ -21,7 +23,8 @@ _MOST_NAMES = 4
 @click.option("--platform", metavar="OS/ARCH", help="Only the image for this platform.")
 @click.option("--json", "as_json", is_flag=True, help="As a JSON list, one object a platform.")
 @click.option("--packages", is_flag=True, help="Every package of every layer, not only a few.")
-def command(*, image: str, platform: str | None, as_json: bool, packages: bool) -> None:
+@access_options
+def command(*, image: str, platform: str | None, as_json: bool, packages: bool, **options: Any) -> None:
     """Show the layers, packages and configuration of IMAGE; no layer is read.
 
     IMAGE is oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE, the name of an image in the store, or a registry
@@ -29,7 +32,7 @@ def command(*, image: str, platform: str | None, as_json: bool, packages: bool) 
     """
     with (
         rendering(Verbosity(-1)) as events,
-        open_source(image, environment=os.environ, events=events) as source,
+        open_source(image, environment=os.environ, events=events, access=access_of(options, None)) as source,
     ):
         images = (read_image(source, Platform.parse(platform)),) if platform else read_images(source)
         reports = [inspect_image(each) for each in images]

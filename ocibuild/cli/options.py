@@ -2,18 +2,23 @@
 
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ocibuild.cli.progress import Verbosity
 from ocibuild.core.errors import UsageError
 from ocibuild.core.platform import Platform
+from ocibuild.core.reference import Reference
 from ocibuild.layer.compression import Compression
 from ocibuild.spec.options import BuildOptions, parse_age, parse_date, parse_size
 
-__all__ = ["build_options", "build_options_of", "verbosity_of", "verbosity_options"]
+if TYPE_CHECKING:
+    from ocibuild.work.access import RegistryAccess
+
+__all__ = ["access_of", "access_options", "build_options", "build_options_of", "verbosity_of", "verbosity_options"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -93,6 +98,21 @@ _OPTIONS = (
         "--label", "labels", multiple=True, type=_Parsed("assignment", _assignment), help="A label of the image."
     ),
 )
+_ACCESS = (
+    click.option(
+        "--ca", "ca_file", type=click.Path(path_type=Path), help="Authorities to trust instead of the machine's."
+    ),
+    click.option("--insecure", multiple=True, metavar="HOST[:PORT]", help="May speak http, or show any certificate."),
+    click.option(
+        "--registry-secret",
+        "secrets",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="A mounted Kubernetes secret with logins (dockerconfigjson), a file or a folder.",
+    ),
+    click.option("--username", help="User for the registry of IMAGE; with --password-file."),
+    click.option("--password-file", type=click.Path(path_type=Path), help="File that holds the password."),
+)
 _VERBOSITY = (
     click.option("--json-logs", is_flag=True, help="Progress as JSON lines."),
     click.option("-q", "--quiet", is_flag=True, help="No progress, warnings only."),
@@ -112,6 +132,27 @@ def verbosity_options(command: _Command) -> _Command:
     for option in reversed(_VERBOSITY):
         command = option(command)
     return command
+
+
+def access_options(command: _Command) -> _Command:
+    """Add the options of reaching registries."""
+    for option in reversed(_ACCESS):
+        command = option(command)
+    return command
+
+
+def access_of(values: dict[str, Any], target: Reference | None) -> "RegistryAccess | None":
+    """Take what is said of registries out of the command line's values; None where nothing is.
+
+    ``target`` is the image that a user name and password are for.
+    """
+    names = ("ca_file", "insecure", "secrets", "username", "password_file")
+    said = {name: values.pop(name) for name in names}
+    if not any(said.values()):
+        return None
+    from ocibuild.work.access import RegistryAccess  # noqa: PLC0415 - a build with nothing to do asks no registry
+
+    return RegistryAccess.said(**said, target=target)
 
 
 def verbosity_of(*, json_logs: bool, quiet: bool, verbose: bool) -> Verbosity:

@@ -7,8 +7,16 @@ from typing import Any
 
 import click
 
-from ocibuild.cli.options import build_options, build_options_of, verbosity_of, verbosity_options
+from ocibuild.cli.options import (
+    access_of,
+    access_options,
+    build_options,
+    build_options_of,
+    verbosity_of,
+    verbosity_options,
+)
 from ocibuild.cli.progress import format_size, rendering
+from ocibuild.core.reference import Reference
 from ocibuild.plan.plan import BuildPlan
 from ocibuild.store.store import Store
 from ocibuild.work.build import read_request
@@ -22,6 +30,7 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 @click.command(name="plan")
 @click.argument("source", default=".", type=click.Path(path_type=Path))
 @build_options
+@access_options
 @click.option("--json", "as_json", is_flag=True, help="As a JSON object; a list of them for several platforms.")
 @verbosity_options
 def command(*, source: Path, as_json: bool, json_logs: bool, quiet: bool, verbose: bool, **options: Any) -> None:
@@ -31,7 +40,10 @@ def command(*, source: Path, as_json: bool, json_logs: bool, quiet: bool, verbos
     """
     with rendering(verbosity_of(json_logs=json_logs, quiet=quiet, verbose=verbose)) as events:
         store = Store.of_environment(os.environ)
-        request = read_request(source, build_options_of(options), store=store, environment=os.environ, events=events)
+        images = options["images"]
+        access = access_of(options, Reference.parse(images[0]) if images else None)
+        said = build_options_of(options)
+        request = read_request(source, said, store=store, environment=os.environ, events=events, access=access)
         plans = plan_build(request, store=store, environment=os.environ, events=events)
     if as_json:
         values = [plan.to_json() for plan in plans]

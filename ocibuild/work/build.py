@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ocibuild.core.clock import source_time
 from ocibuild.core.descriptor import Descriptor
@@ -22,6 +23,9 @@ from ocibuild.store.image_source import StoreSource
 from ocibuild.store.store import Store
 from ocibuild.work.outputs import Output, write_output
 from ocibuild.work.recall import DEFAULT_MAX_AGE_SECONDS, recall_build, remember_build, state_key
+
+if TYPE_CHECKING:
+    from ocibuild.work.access import RegistryAccess
 
 __all__ = ["BuildOutcome", "BuildRequest", "build", "read_request"]
 
@@ -41,6 +45,7 @@ class BuildRequest:
     source_time: int
     images: tuple[Reference, ...]
     outputs: tuple[Output, ...]
+    access: "RegistryAccess | None" = None
 
     @property
     def base(self) -> str:
@@ -74,7 +79,13 @@ def layer_state(layer: CatalogueLayer) -> list[str]:
 
 
 def read_request(
-    folder: Path, said: BuildOptions, *, store: Store, environment: Mapping[str, str], events: EventSink
+    folder: Path,
+    said: BuildOptions,
+    *,
+    store: Store,
+    environment: Mapping[str, str],
+    events: EventSink,
+    access: "RegistryAccess | None" = None,
 ) -> BuildRequest:
     """Read the repository and join its options with what the command line said (``said``).
 
@@ -105,6 +116,7 @@ def read_request(
         source_time(environment, tree.commit_time),
         images,
         tuple(map(Output.parse, options.outputs)),
+        access,
     )
 
 
@@ -152,13 +164,15 @@ def _deliver(
     else:
         from ocibuild.work.places import open_source  # noqa: PLC0415 - only where a base's layers are not here
 
-        with open_source(base, environment=environment, events=events) as elsewhere:
+        with open_source(base, environment=environment, events=events, access=request.access) as elsewhere:
             write(StoreSource(store, descriptor, name=name, elsewhere=elsewhere))
     if request.options.push:
         from ocibuild.work.push import push_image  # noqa: PLC0415 - as above
 
         for image in request.images:
-            push_image(store, descriptor, image, base=base, environment=environment, events=events)
+            push_image(
+                store, descriptor, image, base=base, environment=environment, events=events, access=request.access
+            )
     for tag in map(str, request.images or (name,)):
         store.images.put(tag, descriptor)
 

@@ -9,6 +9,7 @@ from ocibuild.core.platform import Platform
 from ocibuild.core.reference import Reference
 from ocibuild.store.image_source import StoreSource, import_image
 from ocibuild.store.store import Store
+from ocibuild.work.access import RegistryAccess
 from ocibuild.work.outputs import Output, write_output
 from ocibuild.work.places import open_local_source, registry_reference
 from ocibuild.work.remote import open_remote
@@ -17,14 +18,20 @@ __all__ = ["pull_image", "push_source"]
 
 
 def push_source(
-    text: str, image: Reference, *, store: Store, environment: Mapping[str, str], events: EventSink
+    text: str,
+    image: Reference,
+    *,
+    store: Store,
+    environment: Mapping[str, str],
+    events: EventSink,
+    access: RegistryAccess | None = None,
 ) -> Digest:
     """Copy the image that ``text`` names to a registry; its digest.
 
     Between two repositories of one registry layers are mounted, not sent.
     """
     source = open_local_source(text, store)
-    with open_remote(environment=environment, store=store, events=events) as remote:
+    with open_remote(environment=environment, store=store, events=events, access=access) as remote:
         if source is not None:
             return remote.push(source, image).digest
         origin = registry_reference(text)
@@ -42,9 +49,10 @@ def pull_image(
     store: Store,
     environment: Mapping[str, str],
     events: EventSink,
+    access: RegistryAccess | None = None,
 ) -> Digest:
     """Copy an image of a registry into the store, under its name, and to each output; its digest."""
-    with open_remote(environment=environment, store=store, events=events) as remote:
+    with open_remote(environment=environment, store=store, events=events, access=access) as remote:
         descriptor = import_image(remote.source(image), store)
     source = StoreSource(store, descriptor, name=str(image))
     for output in outputs:

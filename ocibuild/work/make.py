@@ -59,7 +59,7 @@ def make_image(
     request: "BuildRequest", *, store: Store, environment: Mapping[str, str], events: EventSink
 ) -> MadeImage:
     """Resolve and make the image of every platform; two or more become an index."""
-    with open_remote(environment=environment, store=store, events=events) as remote:
+    with open_remote(environment=environment, store=store, events=events, access=request.access) as remote:
         workshop = Workshop(request, Machine(store, remote, environment, events))
         images: dict[Platform, Descriptor] = {}
         base_layers: set[str] = set()

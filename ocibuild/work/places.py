@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ocibuild.core.errors import ImageError
 from ocibuild.core.events import EventSink
@@ -13,6 +14,9 @@ from ocibuild.image.oci_archive import OciArchiveSource
 from ocibuild.image.source import ImageSource
 from ocibuild.store.image_source import StoreSource
 from ocibuild.store.store import Store
+
+if TYPE_CHECKING:
+    from ocibuild.work.access import RegistryAccess
 
 __all__ = ["open_local_source", "open_source", "registry_reference"]
 
@@ -42,7 +46,9 @@ def open_local_source(text: str, store: Store) -> ImageSource | None:
 
 
 @contextlib.contextmanager
-def open_source(text: str, *, environment: Mapping[str, str], events: EventSink) -> Iterator[ImageSource]:
+def open_source(
+    text: str, *, environment: Mapping[str, str], events: EventSink, access: "RegistryAccess | None" = None
+) -> Iterator[ImageSource]:
     """The image that the text names: a place on this machine, an image in the store, or one in a registry."""
     store = Store.of_environment(environment)
     source = open_local_source(text, store)
@@ -54,5 +60,5 @@ def open_source(text: str, *, environment: Mapping[str, str], events: EventSink)
     reference = registry_reference(text)
     if reference is None:
         raise ImageError(f"{text}: no such image")
-    with open_remote(environment=environment, store=store, events=events) as remote:
+    with open_remote(environment=environment, store=store, events=events, access=access) as remote:
         yield remote.source(reference)

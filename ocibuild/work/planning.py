@@ -25,7 +25,7 @@ def plan_build(
     request: BuildRequest, *, store: Store, environment: Mapping[str, str], events: EventSink
 ) -> list[BuildPlan]:
     """The plan of each platform. Bases and package lists are read; of packages only what tells their scripts."""
-    with open_remote(environment=environment, store=store, events=events) as remote:
+    with open_remote(environment=environment, store=store, events=events, access=request.access) as remote:
         workshop = Workshop(request, Machine(store, remote, environment, events))
         plans = []
         for platform in request.platforms:

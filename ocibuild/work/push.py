@@ -6,11 +6,10 @@ from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.errors import UsageError
 from ocibuild.core.events import EventSink, Notice
 from ocibuild.core.reference import Reference
-from ocibuild.registry.credentials import default_chain
 from ocibuild.registry.freshness import probe_tag
-from ocibuild.registry.location import Locations
 from ocibuild.store.image_source import StoreSource
 from ocibuild.store.store import Store
+from ocibuild.work.access import RegistryAccess
 
 __all__ = ["base_reference", "push_image"]
 
@@ -33,23 +32,26 @@ def push_image(
     base: str,
     environment: Mapping[str, str],
     events: EventSink,
+    access: RegistryAccess | None = None,
 ) -> None:
     """See to it that the tag names this image. Where it does already, one light question is all that is sent.
 
     Layers of a base in the same registry are mounted; those of another one are copied. The tag is written last.
     """
+    access = access or RegistryAccess()
     answer = probe_tag(
         image,
-        credentials=default_chain(environment, events=events),
-        locations=Locations.of_environment(environment),
+        credentials=access.credentials(environment, events=events),
+        locations=access.locations(environment),
         environment=environment,
+        ca_file=access.ca_file,
     )
     if answer.digest == descriptor.digest:
         events(Notice(f"{image} is up to date"))
         return
     from ocibuild.work.remote import open_remote  # noqa: PLC0415 - only a push that has work to do pays for HTTP
 
-    with open_remote(environment=environment, store=store, events=events) as remote:
+    with open_remote(environment=environment, store=store, events=events, access=access) as remote:
         reference = base_reference(base)
         elsewhere = remote.source(reference) if reference is not None else None
         same = reference is not None and reference.registry == image.registry

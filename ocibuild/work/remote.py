@@ -11,12 +11,11 @@ from ocibuild.core.events import EventSink
 from ocibuild.core.reference import Reference
 from ocibuild.image.source import ImageSource, verified_chunks
 from ocibuild.net.client import HttpClient
-from ocibuild.registry.credentials import default_chain
-from ocibuild.registry.location import Locations
 from ocibuild.registry.push import copy_image
 from ocibuild.registry.registries import Registries
 from ocibuild.registry.source import RegistrySource
 from ocibuild.store.store import Store
+from ocibuild.work.access import RegistryAccess
 
 __all__ = ["Remote", "open_remote"]
 
@@ -50,13 +49,16 @@ class Remote:
 
 
 @contextlib.contextmanager
-def open_remote(*, environment: Mapping[str, str], store: Store, events: EventSink) -> Iterator[Remote]:
+def open_remote(
+    *, environment: Mapping[str, str], store: Store, events: EventSink, access: RegistryAccess | None = None
+) -> Iterator[Remote]:
     """Connections with this machine's proxies, certificates, credentials and registry settings, closed at the end."""
-    with HttpClient(environment=environment, events=events) as http:
+    access = access or RegistryAccess()
+    with HttpClient(environment=environment, ca_file=access.ca_file, events=events) as http:
         registries = Registries(
             http=http,
-            credentials=default_chain(environment, events=events),
-            locations=Locations.of_environment(environment),
+            credentials=access.credentials(environment, events=events),
+            locations=access.locations(environment),
             store=store,
             events=events,
         )
