@@ -11,7 +11,7 @@ from ocibuild.cli.progress import rendering
 from ocibuild.core.errors import ImageError
 from ocibuild.image.check import check_image
 from ocibuild.image.finding import Severity
-from ocibuild.work.places import open_source
+from ocibuild.work.places import open_source, registry_reference
 
 __all__ = ["command"]
 
@@ -28,9 +28,10 @@ def command(*, image: str, as_json: bool, json_logs: bool, quiet: bool, verbose:
     reference. Sizes, digests, diff_ids, counts, media types and every entry of every layer are checked. Ends with 1
     where there is an error.
     """
+    access = access_of(options, registry_reference(image))
     with (
         rendering(verbosity_of(json_logs=json_logs, quiet=quiet, verbose=verbose)) as events,
-        open_source(image, environment=os.environ, events=events, access=access_of(options, None)) as source,
+        open_source(image, environment=os.environ, events=events, access=access) as source,
     ):
         findings = check_image(source, events=events)
     if as_json:

@@ -11,7 +11,7 @@ from ocibuild.cli.progress import Verbosity, format_size, rendering
 from ocibuild.core.platform import Platform
 from ocibuild.image.image import read_image, read_images
 from ocibuild.image.inspect import ImageReport, inspect_image
-from ocibuild.work.places import open_source
+from ocibuild.work.places import open_source, registry_reference
 
 __all__ = ["command"]
 
@@ -30,9 +30,10 @@ def command(*, image: str, platform: str | None, as_json: bool, packages: bool, 
     IMAGE is oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE, the name of an image in the store, or a registry
     reference.
     """
+    access = access_of(options, registry_reference(image))
     with (
         rendering(Verbosity(-1)) as events,
-        open_source(image, environment=os.environ, events=events, access=access_of(options, None)) as source,
+        open_source(image, environment=os.environ, events=events, access=access) as source,
     ):
         images = (read_image(source, Platform.parse(platform)),) if platform else read_images(source)
         reports = [inspect_image(each) for each in images]

@@ -35,6 +35,7 @@ class PackageBodies:
         self._futures: dict[str, Future[Path]] = {}
         self._pool = ThreadPoolExecutor(_MOST_AT_ONCE, "fetch")
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -42,6 +43,7 @@ class PackageBodies:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stopped.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def url(self, package: LockedPackage) -> str:
@@ -84,7 +86,7 @@ class PackageBodies:
         if url.startswith("file:"):  # a wheel of the repository, or an index or folder of wheels on this machine
             return self._copy(Path(unquote(urlsplit(url).path)), package)
         request = DownloadRequest((url,), package.digest, package.size_bytes, package.identity)
-        return self._downloader.fetch(request)
+        return self._downloader.fetch(request, stopped=self._stopped)
 
     def _copy(self, path: Path, package: LockedPackage) -> Path:
         blobs = self._store.blobs
