@@ -51,7 +51,7 @@ def _explain(
     """Lines for one relation that is not met, and for what kept its alternatives from being installed."""
     name = f"{'  ' * depth}{version.package.full_name}"
     if dependency.kind.is_negative:
-        lines.append(f"{name}: {dependency.kind.value}: {dependency.text}{_present(marking, dependency.targets[0])}")
+        lines.append(f"{name}: {dependency.kind.value}: {dependency.text}{_present(marking, version, dependency)}")
         return
     reasons = [_reason(marking, target) for target in dependency.targets]
     line = f"{name}: {dependency.kind.value}: {dependency.text} but {' and '.join(dict.fromkeys(reasons))}"
@@ -65,10 +65,10 @@ def _explain(
                     _explain(marking, failure.version, failure.dependency, lines, depth=depth + 1)
 
 
-def _present(marking: Marking, target: Target) -> str:
+def _present(marking: Marking, version: PackageVersion, dependency: Dependency) -> str:
     there = [
         str(other)
-        for other in marking.selection.universe.solutions(target)
+        for other in marking.selection.solutions(version, dependency, dependency.targets[0])
         if marking.selection.final(other.package) is other
     ]
     return f" but {', '.join(there)} is to be installed" if there else ""
@@ -82,10 +82,12 @@ def _reason(marking: Marking, target: Target) -> str:
     if package is None:
         return "it is a virtual package" if selection.universe.providers(target.key) else "it is not installable"
     final = selection.final(package)
+    if package in selection.universe.held:
+        return f"{name} is held at {final.version}" if final else f"{name} is held"
+    if package in selection.held:
+        return f"{name} was asked to be left out"
     if final is not None and not accepts(target, final.version):
         return f"{final.version} is to be installed"
-    if package in selection.held:
-        return f"{name} is held"
-    if selection.candidate(package) is None and not selection.universe.solutions(target):
+    if not selection.universe.solutions(target):
         return "no source has such a version"
     return "it is not going to be installed"
