@@ -7,9 +7,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ocibuild.core.descriptor import Descriptor
+from ocibuild.core.errors import UsageError
 from ocibuild.core.events import EventSink
 from ocibuild.core.platform import Platform
-from ocibuild.core.reference import Reference
 from ocibuild.layer.compression import Compression, compressor_for
 from ocibuild.spec.catalogue import Account
 from ocibuild.store.image_source import StoreSource
@@ -22,7 +22,7 @@ from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.budget import MemoryBudget
 from ocibuild.work.layers import LayerMaker
 from ocibuild.work.machine import Machine
-from ocibuild.work.places import open_local_source
+from ocibuild.work.places import open_local_source, registry_reference
 from ocibuild.work.platform_build import PlatformBuild
 from ocibuild.work.python_resolution import PythonResolver
 from ocibuild.work.remote import open_remote
@@ -146,11 +146,14 @@ class Workshop:
             source = StoreSource(store, descriptor, name=name)
             made = image_base(source, platform, name=name, store=store, events=events)
             return Base(made.name, made.platform, made.view, made.config, made.layers, made.digest)
+        reference = registry_reference(name)
+        if reference is not None:  # the registry decides what the name stands for, not an older copy in the store
+            remote = self.machine.remote.source(reference)
+            return image_base(remote, platform, name=name, store=store, events=events)
         local = open_local_source(name, store)
-        if local is not None:
-            return image_base(local, platform, name=name, store=store, events=events)
-        remote = self.machine.remote.source(Reference.parse(name))
-        return image_base(remote, platform, name=name, store=store, events=events)
+        if local is None:
+            raise UsageError(f"the base {name} does not exist")
+        return image_base(local, platform, name=name, store=store, events=events)
 
 
 def _account(request: "BuildRequest") -> Account:
