@@ -13,7 +13,7 @@ from ocibuild.ecosystem.apt.solver import base_set, solve
 from ocibuild.ecosystem.apt.universe import Universe
 from tests.oracle.apt_system import KEYRING, AptSystem, machine_mirrors
 
-__all__ = ["BASES", "RELEASES", "Base", "make_system", "words_as_asks"]
+__all__ = ["BASES", "MULTI_ARCH", "RELEASES", "Base", "make_system", "words_as_asks"]
 
 RELEASES = ("bookworm", "trixie")
 JAVA = {"bookworm": "openjdk-17-jre-headless", "trixie": "openjdk-21-jre-headless"}
@@ -137,6 +137,7 @@ class Base:
     preferences: Mapping[str, str]
     more_sources: Callable[[str, Path], list[str]]
     architectures: tuple[str, ...] = ("amd64",)
+    only_main: bool = False
 
 
 def words_as_asks(words: Iterable[str]) -> list[AptAsk]:
@@ -237,6 +238,9 @@ BASES = (
 )
 
 
+MULTI_ARCH = Base("multi-arch", older, {}, no_more, ("amd64", "i386"), only_main=True)
+
+
 def make_system(base: Base, release: str, folder: Path) -> AptSystem:
     """apt's system for a base; the indexes of all systems are fetched into one folder."""
     main, security = machine_mirrors()
@@ -246,13 +250,15 @@ def make_system(base: Base, release: str, folder: Path) -> AptSystem:
         f"deb {signed} {main} {release}-updates main",
         f"deb {signed} {security} {release}-security main",
     ]
+    if base.only_main:
+        sources = sources[:1]
     root = folder / f"{release}-{base.name}"
-    sources += base.more_sources(release, root)
-    empty = AptSystem(root / "empty", sources[:3], lists=folder / "lists")
+    all_sources = sources + base.more_sources(release, root)
+    empty = AptSystem(root / "empty", sources, lists=folder / "lists")
     if not list((folder / "lists").glob(f"*dists_{release}_*Packages")):
         empty.update()
     status, marks = base.status(empty.universe(), release)
-    system = AptSystem(root, sources, base.architectures, base.preferences, status, marks, folder / "lists")
-    if len(sources) > 3 or len(base.architectures) > 1:
+    system = AptSystem(root, all_sources, base.architectures, base.preferences, status, marks, folder / "lists")
+    if all_sources != sources or len(base.architectures) > 1:
         system.update()
     return system

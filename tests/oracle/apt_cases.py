@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-__all__ = ["REALISTIC", "random_cases"]
+__all__ = ["MULTI_ARCH", "PINNED", "REALISTIC", "WORDS", "random_cases"]
 
 REALISTIC = [line.split() for line in """\
 git
@@ -186,6 +186,73 @@ tzdata
 g++
 wine
 steam""".splitlines()]  # fmt: skip
+
+
+# What apt-get's words can say beside a name: versions, releases, modifiers; with backports and a vendor's source.
+WORDS = [line.split() for line in """\
+cmake/{release}-backports
+golang-go/{release}-backports
+systemd/{release}-backports
+git/vendor
+git/nosuch
+git/newest
+bash/installed
+git/installed
+git=1:99.1-1
+curl=0.1
+curl=7.*
+nosuch=1
+vendor-runtime
+vendor-runtime=1
+vendor-mta
+exim4 vendor-mta
+mail-transport-agent/vendor
+vendor-foreign
+vendor-foreign:arm64
+git vendor-tools
+git- curl
+graphviz fonts-dejavu-core-
+mawk- gawk
+bash-
+e2fsprogs- git
+awk-
+g++
+g+
+postfix exim4-base-
+ffmpeg libsdl2-2.0-0-""".splitlines()]  # fmt: skip
+
+# On a system with held packages and pins.
+PINNED = [line.split() for line in """\
+git
+bash
+perl-base
+openssl
+curl
+tzdata
+fonts-dejavu
+graphviz
+python3-numpy
+libcurl4-openssl-dev libssl-dev
+perl
+r-base-core""".splitlines()]  # fmt: skip
+
+MULTI_ARCH = [line.split() for line in """\
+libc6:i386
+wine32:i386
+wine wine32:i386
+zlib1g:i386
+libgl1:i386
+perl:i386
+python3:i386
+bash:i386
+make:i386
+git:arm64
+git:any
+libstdc++6:i386 libgcc-s1:i386
+libxml2-dev:i386 libxml2-dev
+default-mta:i386
+tzdata:i386
+locales:i386""".splitlines()]  # fmt: skip
 
 
 def random_cases(names: Sequence[str], *, singles: int, sets: int, seed: int) -> list[list[str]]:

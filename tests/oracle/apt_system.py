@@ -82,7 +82,11 @@ class AptSystem:
         return done.stdout
 
     def update(self) -> None:
-        self.run("apt-get", "update", "-qq")
+        """Fetch the indexes. One that a mirror in the middle of its own update does not give is missing for both."""
+        done = subprocess.run(
+            ["apt-get", "update", "-qq"], env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0 or "Mirror sync in progress" in done.stderr, done.stderr
 
     def universe(self) -> Universe:
         """The indexes that apt itself reads, in its order."""
@@ -143,6 +147,8 @@ class AptSystem:
         output = done.stdout + done.stderr
         if re.search(r"^Investigating \(", output, re.MULTILINE):
             return Refused("the problem resolver was called")
+        if "The following essential packages will be removed" in output:
+            return Refused("apt-get --yes would not remove an essential package")
         install = {
             found[1].removesuffix(f":{self.architectures[0]}"): found[2]
             for found in re.finditer(r"^Inst (\S+)(?: \[[^\]]*\])? \((\S+)", done.stdout, re.MULTILINE)

@@ -4,16 +4,20 @@
 """
 
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from ocibuild.core.asks import Origin
 from ocibuild.core.errors import RepositoryError
-from ocibuild.ecosystem.apt.solver import solve
+from ocibuild.ecosystem.apt.preferences import Policy, Preferences
+from ocibuild.ecosystem.apt.solver import base_set, solve
 from ocibuild.ecosystem.apt.universe import Universe
-from tests.oracle.apt_bases import BASES, RELEASES, make_system, words_as_asks
+from tests.oracle import apt_cases
+from tests.oracle.apt_bases import BASES, MULTI_ARCH, RELEASES, Base, make_system, words_as_asks
 from tests.oracle.apt_cases import REALISTIC, random_cases
 from tests.oracle.apt_system import AptSystem, Marker, Outcome, Refused
 
@@ -27,7 +31,7 @@ pytestmark = [
 ]
 
 FULL = os.environ.get("OCIBUILD_APT_CASES") == "full"
-SHARE, SINGLES, SETS = (1, 120, 120) if FULL else (9, 6, 6)
+SHARE, SINGLES, SETS = (1, 120, 120) if FULL else (12, 3, 4)
 
 
 @pytest.fixture(scope="session")
@@ -116,3 +120,60 @@ def test_the_outcome_is_that_of_apt(number: int, folder: Path) -> None:
     print(f"{release} {base.name}: same {total_same}, both refuse {total_refused}, different {len(everything)}")
     assert not everything, "\n".join(everything)
     assert total_same > 3 * total_refused
+
+
+def named(name: str) -> Base:
+    return next(base for base in BASES if base.name == name)
+
+
+@pytest.mark.parametrize(
+    ("base", "cases"),
+    [(named("third-party"), apt_cases.WORDS), (named("held"), apt_cases.PINNED), (MULTI_ARCH, apt_cases.MULTI_ARCH)],
+    ids=["words", "held and pinned", "multi-arch"],
+)
+@pytest.mark.parametrize("release", RELEASES if FULL else RELEASES[:1])
+def test_words_holds_pins_and_architectures_are_taken_as_apt_get_takes_them(
+    base: Base, cases: list[list[str]], release: str, folder: Path
+) -> None:
+    system = make_system(base, release, folder)
+    universe = system.universe()
+    differences = []
+    same = 0
+    for number, line in enumerate(cases):
+        words = [word.replace("{release}", release) for word in line]
+        recommends = number % 2 == 1
+        apt = system.simulate(words, recommends=recommends)
+        found = difference(apt, own_answer(universe, system, words, recommends=recommends))
+        if found:
+            differences.append(f"{' '.join(words)}\n  {found}")
+        same += isinstance(apt, Outcome)
+    print(f"{release} {base.name}: {len(cases)} lines, {same} accepted by apt, {len(differences)} different")
+    assert not differences, "\n".join(differences)
+    assert same >= len(cases) // 3
+
+
+def test_candidates_are_those_of_apt_cache_policy(folder: Path) -> None:
+    for release, base in (("bookworm", named("held")), ("trixie", named("third-party"))):
+        system = make_system(base, release, folder)
+        universe = system.universe()
+        policy = Policy(universe, system.parsed_preferences())
+        names = sorted({*(one.name for one in universe.installed), "git", "curl", "graphviz", "cmake", "python3-numpy", "fonts-dejavu"})  # fmt: skip
+        text = system.run("apt-cache", "policy", *names)
+        expected = dict(re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", text, re.MULTILINE))
+        own = {}
+        for name in names:
+            package = universe.package(name, "amd64")
+            candidate = policy.candidate(package) if package else None
+            own[name] = candidate.version if candidate else "(none)"
+        assert own == expected
+
+
+def test_the_base_is_what_apt_would_install_for_its_names(folder: Path) -> None:
+    for release in RELEASES:
+        base = make_system(named("minbase"), release, folder)
+        empty = AptSystem(base.root / "empty", base.sources, lists=base.lists)
+        solution = base_set(empty.universe(), preferences=Preferences(), origin=Origin(release))
+        apt = empty.simulate([one.version.name for one in solution.changes if one.requested], recommends=False)
+        assert isinstance(apt, Outcome)
+        assert apt.install == {one.version.name: one.version.version for one in solution.changes}
+        assert "dpkg" in apt.install
