@@ -1,5 +1,6 @@
 """The systems from which the solver and apt start: each a release, what is installed, and what apt is told."""
 
+import hashlib
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -220,7 +221,9 @@ def third_party(release: str, root: Path) -> list[str]:
     folder = root / "vendor"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "Packages").write_text(THIRD_PARTY)
-    (folder / "Release").write_text(THIRD_PARTY_RELEASE)
+    digest = hashlib.sha256(THIRD_PARTY.encode()).hexdigest()
+    # Without checksums apt loses the index again at every second update.
+    (folder / "Release").write_text(f"{THIRD_PARTY_RELEASE}SHA256:\n {digest} {len(THIRD_PARTY)} Packages\n")
     main, _ = machine_mirrors()
     return [f"deb [signed-by={KEYRING}] {main} {release}-backports main", f"deb [trusted=yes] file:{folder} ./"]
 
@@ -261,4 +264,5 @@ def make_system(base: Base, release: str, folder: Path) -> AptSystem:
     system = AptSystem(root, all_sources, base.architectures, base.preferences, status, marks, folder / "lists")
     if all_sources != sources or len(base.architectures) > 1:
         system.update()
+    assert len(system.universe().indexes) >= len(all_sources), "an index is missing"
     return system

@@ -62,6 +62,9 @@ def mark(depcache: Any, found: list[Any]) -> None:
 
 def answer(cache: Any, real: list[Any], depcache: Any, words: list[str]) -> dict[str, Any]:
     """What one command line gives."""
+    unknown = [word for word in words if word.replace("-", "").isalnum() and word not in cache]
+    if unknown:
+        return {"unknown": unknown}
     depcache.init()
     found = find_all(cache, depcache, words)
     if found is None:

@@ -181,6 +181,8 @@ class Marker:
         value = json.loads(self._process.stdout.readline())
         if "special" in value:
             return self._system.simulate(words, recommends=self._recommends)
+        if "unknown" in value:
+            return Refused(f"unable to locate {value['unknown']}")
         if "broken" in value:
             return Refused(f"the problem resolver would be called for {value['broken']} packages")
         return Outcome(value["install"], tuple(value["remove"]), tuple(value["automatic"]))
