@@ -10,7 +10,12 @@ from ocibuild.ecosystem.apt.configure.fontconfig.unmodelled import UnmodelledErr
 
 __all__ = ["CompactFont", "compact_font"]
 
-_NOTICE, _CHARSTRINGS = 1, 17  # operators of a top dictionary
+_NOTICE, _CHARSET, _CHARSTRINGS, _PRIVATE = 1, 15, 17, 18  # operators of a top dictionary
+_SUBROUTINES: Final = 19  # operator of a private dictionary
+_OPERANDS: Final = {0: 1, 1: 1, 2: 1, 3: 1, 4: 1, 5: 4, 13: 1, 15: 1, 16: 1, 17: 1, 18: 2, 0x0C07: 6, 0x0C1E: 3}
+"""How many operands operators of a top dictionary have (5176, table 9), where that is fixed."""
+_CHARSETS: Final = (229, 166, 87)  # glyphs of the charsets that the format itself has
+_HEADER_BYTES: Final = 4
 _STANDARD_STRINGS: Final = 391  # strings that the format itself has; the font's own are numbered behind them
 _ESCAPE: Final = 12  # of two-byte operators
 _LAST_OPERATOR: Final = 21  # of a dictionary
@@ -91,42 +96,70 @@ def compact_font(face: SfntFace) -> CompactFont | None:
     if not face.has(b"CFF "):
         return None
     table = face.table(b"CFF ", at_least_bytes=4)
+    if table[0] != 1 or table[2] < _HEADER_BYTES or table[3] not in range(1, 5):
+        raise face.unmodelled(f"a CFF table that begins with {table[:4]!r}")
     try:
         names = _Index.parse(table, table[2])
         dictionaries = _Index.parse(table, names.end)
         strings = _Index.parse(table, dictionaries.end)
+        _Index.parse(table, strings.end)  # the subroutines of all glyphs
         top = _dictionary(dictionaries[0])
-        notice = top.get(_NOTICE, 0) - _STANDARD_STRINGS
-        charstrings = _Index.parse(table, top[_CHARSTRINGS])
-        return CompactFont(face.where, charstrings, strings[notice] if notice >= 0 else None)
-    except (struct.error, IndexError, KeyError, ValueError) as error:
+        (charstrings_at,) = top[_CHARSTRINGS]
+        charstrings = _Index.parse(table, charstrings_at)
+        _check(face, table, top, glyphs=len(charstrings))
+        (notice,) = top.get(_NOTICE, (0,))
+        has_notice = notice >= _STANDARD_STRINGS
+        return CompactFont(face.where, charstrings, strings[notice - _STANDARD_STRINGS] if has_notice else None)
+    except (struct.error, IndexError, KeyError, StopIteration, ValueError) as error:
         raise face.unmodelled(f"a CFF table that cannot be read: {error!r}") from error
 
 
-def _dictionary(data: bytes) -> dict[int, int]:
-    """The whole numbers of a DICT (5176, section 4): operator -> its last operand; decimal numbers are passed over."""
-    found: dict[int, int] = {}
-    operand, offset = 0, 0
+def _check(face: SfntFace, table: bytes, top: dict[int, tuple[int, ...]], *, glyphs: int) -> None:
+    """A ValueError where FreeType would stumble over the top dictionary or what it points to."""
+    if any(len(operands) != _OPERANDS.get(operator, len(operands)) for operator, operands in top.items()):
+        raise ValueError("a top dictionary with odd operands")
+    (charset,) = top.get(_CHARSET, (0,))
+    size, start = top.get(_PRIVATE, (0, 0))
+    if glyphs != face.glyph_count or not 0 <= charset < len(table) or min(size, start) < 0 or start + size > len(table):
+        raise ValueError(f"{glyphs} glyphs, a charset at {charset}, {size} private bytes at {start}")
+    if glyphs > _CHARSETS[charset] if charset < len(_CHARSETS) else table[charset] not in range(3):
+        raise ValueError(f"a charset at {charset} for {glyphs} glyphs")
+    private = _dictionary(table[start : start + size])
+    if _SUBROUTINES in private:
+        (offset,) = private[_SUBROUTINES]
+        _Index.parse(table, start + offset)
+
+
+def _dictionary(data: bytes) -> dict[int, tuple[int, ...]]:
+    """A DICT (5176, section 4): operator -> its operands, decimal numbers as 0. A ValueError where it is no such."""
+    found: dict[int, tuple[int, ...]] = {}
+    operands: list[int] = []
+    offset = 0
     while offset < len(data):
         first = data[offset]
         offset += 1
         if first <= _LAST_OPERATOR:
             if first == _ESCAPE:
+                first = _ESCAPE << 8 | data[offset]
                 offset += 1
-            else:
-                found[first] = operand
-        elif first == _REAL:
-            while _END_OF_REAL not in (data[offset] >> 4, data[offset] & 0xF):
-                offset += 1
-            offset += 1
+            found[first] = tuple(operands)
+            operands = []
+            continue
+        if first == _REAL:
+            end = next(at for at in range(offset, len(data)) if _END_OF_REAL in (data[at] >> 4, data[at] & 0xF))
+            number, offset = 0, end + 1
         elif first in (_SHORT, _LONG):
             size = 2 if first == _SHORT else 4
-            operand = int.from_bytes(data[offset : offset + size], "big", signed=True)
-            offset += size
-        elif first < _POSITIVE:
-            operand = first - _ONE_BYTE_ZERO
-        else:
+            number, offset = int.from_bytes(data[offset : offset + size], "big", signed=True), offset + size
+        elif _ONE_BYTE <= first < _POSITIVE:
+            number = first - _ONE_BYTE_ZERO
+        elif _POSITIVE <= first < _FIXED:
             low = data[offset] + _TWO_BYTE_BIAS
-            operand = (first - _POSITIVE) * 256 + low if first < _NEGATIVE else -(first - _NEGATIVE) * 256 - low
+            number = (first - _POSITIVE) * 256 + low if first < _NEGATIVE else -(first - _NEGATIVE) * 256 - low
             offset += 1
+        else:
+            raise ValueError(f"byte {first} in a dictionary")
+        operands.append(number)
+    if operands:
+        raise ValueError("numbers without an operator")
     return found

@@ -97,6 +97,8 @@ def _segment_map(table: bytes, offset: int) -> _Pairs:
     fields = struct.unpack_from(f">{count}H2x{3 * count}H", table, offset + 14)
     ends, starts, deltas, arrays = (fields[part * count : (part + 1) * count] for part in range(4))
     arrays_at = offset + 16 + 6 * count
+    if not ends or ends[-1] != _LAST_BMP:
+        raise ValueError("no last segment")
     last = -1
     for number, (start, end, delta, array) in enumerate(zip(starts, ends, deltas, arrays, strict=True)):
         if start == end == _LAST_BMP and number == count - 1 and array:
@@ -107,5 +109,7 @@ def _segment_map(table: bytes, offset: int) -> _Pairs:
         if not array:
             yield from ((code, (code + delta) & 0xFFFF) for code in range(start, end + 1))
             continue
+        if array < 2 * (count - number):
+            raise ValueError(f"a segment whose glyphs would lie before those of all segments, {array} bytes on")
         glyphs = struct.unpack_from(f">{end - start + 1}H", table, arrays_at + 2 * number + array)
         yield from ((code, (glyph + delta) & 0xFFFF) for code, glyph in enumerate(glyphs, start) if glyph)

@@ -93,7 +93,10 @@ class SfntFace:
     @cached_property
     def has_long_locations(self) -> bool:
         """Whether ``loca`` has 32-bit offsets."""
-        return struct.unpack_from(">h", self.table(b"head", at_least_bytes=54), 50) != (0,)
+        location_format: int = struct.unpack_from(">h", self.table(b"head", at_least_bytes=54), 50)[0]
+        if location_format not in (0, 1):
+            raise self.unmodelled(f"a head table with location format {location_format}")
+        return location_format == 1
 
     @cached_property
     def glyph_count(self) -> int:
@@ -169,8 +172,11 @@ def _check(face: SfntFace) -> None:
     units = struct.unpack_from(">H", face.table(b"head", at_least_bytes=54), 18)[0]
     if not _FEWEST_UNITS <= units <= _MOST_UNITS:
         raise face.unmodelled(f"{units} units per em")
+    is_postscript = face.version == OPENTYPE
     is_bitmap_font = face.has(b"CBDT") or face.has(b"EBDT")
-    if face.has(b"glyf") == (face.version == OPENTYPE) and not is_bitmap_font:
-        raise face.unmodelled(f"version {face.version!r} with{'' if face.has(b'glyf') else 'out'} TrueType outlines")
+    if face.has(b"CFF ") != is_postscript or (face.has(b"glyf") == is_postscript and not is_bitmap_font):
+        raise face.unmodelled(f"version {face.version!r}, whose outlines are of another kind or missing")
     for tag in (b"maxp", b"hhea", b"hmtx", b"cmap"):
         face.table(tag, at_least_bytes=4)
+    if face.has(b"glyf"):
+        face.table(b"loca", at_least_bytes=(face.glyph_count + 1) * (4 if face.has_long_locations else 2))

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from ocibuild.ecosystem.apt.configure.fontconfig.type1syntax import check_program, check_text
 from ocibuild.ecosystem.apt.configure.fontconfig.unmodelled import UnmodelledError
 
 __all__ = ["SIGNATURES", "Type1Font", "is_type1"]
@@ -19,7 +20,9 @@ _HEX_DIGITS: Final = frozenset(b"0123456789abcdefABCDEF")
 _STRING: Final = rb"/%s\s*\(((?:[^()\\]|\\.|\([^()]*\))*)\)"
 _GLYPH: Final = re.compile(rb"\s*/([^\s/()<>\[\]{}%]*)\s+(\d+)\s+(?:RD|-\|)\s")
 _END: Final = re.compile(rb"\s*end\s")
-_AFTER_GLYPH: Final = re.compile(rb"\s*(?:ND|\|-|noaccess\s+def)(?=\s)")
+_SUBROUTINES: Final = re.compile(rb"/Subrs\s+\d+\s+array(?=\s)")
+_SUBROUTINE: Final = re.compile(rb"\s*dup\s+(\d+)\s+(\d+)\s+(?:RD|-\|)\s")
+_AFTER_PIECE: Final = re.compile(rb"\s*(?:ND|NP|\|-|\||noaccess\s+(?:def|put))(?=\s)")
 _MOVE_WIDTH, _MOVE_WIDTH_2D, _DIVIDE, _ESCAPE = 13, 7, 12, 12  # hsbw; sbw and div behind the escape
 
 
@@ -49,6 +52,9 @@ class Type1Font:
         angles = re.findall(rb"/ItalicAngle\s+(-?\d+)(?:\.\d*)?\s", text)
         name = re.findall(rb"/FontName\s*/([^\s/()<>\[\]{}%]+)", text)
         skipped = re.findall(rb"/lenIV\s+(\d+)\s", program)
+        check_text(text, where=where)
+        glyphs, plain = _glyphs(program, where)
+        check_program(plain, where=where)
         return cls(
             where=where,
             font_name=name[-1] if name else None,
@@ -57,7 +63,7 @@ class Type1Font:
             weight=_string(text, b"Weight", where),
             notice=_string(text, b"Notice", where),
             italic_angle=int(angles[-1]) if angles else 0,
-            glyphs=_glyphs(program, where),
+            glyphs=glyphs,
             skipped_bytes=int(skipped[-1]) if skipped else _LEADING_BYTES,
         )
 
@@ -162,20 +168,36 @@ def _decrypted(data: bytes, key: int) -> bytes:
     return bytes(result)
 
 
-def _glyphs(program: bytes, where: str) -> tuple[tuple[str, bytes], ...]:
-    """The glyphs of the /CharStrings dictionary. There may be fewer than it promises, and a few more."""
+def _glyphs(program: bytes, where: str) -> tuple[tuple[tuple[str, bytes], ...], bytes]:
+    """The glyphs of the /CharStrings dictionary, and the program without these and other binary pieces.
+
+    There may be fewer glyphs than the dictionary promises.
+    """
     start = re.search(rb"/CharStrings\s+(\d+)\s+dict\s+dup\s+begin(?=\s)", program)
     if start is None or len(re.findall(rb"/CharStrings\s+\d+\s+dict", program)) != 1:
         raise UnmodelledError(f"{where}: no single dictionary of glyphs")
-    glyphs: list[tuple[str, bytes]] = []
-    offset = start.end()
-    while glyph := _GLYPH.match(program, offset):
-        end = glyph.end() + int(glyph.group(2))
-        glyphs.append((glyph.group(1).decode("latin-1"), program[glyph.end() : end]))
-        after = _AFTER_GLYPH.match(program, end)
+    subroutines = _SUBROUTINES.search(program, 0, start.start())
+    before = program[: start.end()]
+    if subroutines:
+        _, behind = _pieces(program, subroutines.end(), _SUBROUTINE, where)
+        before = program[: subroutines.start()] + program[behind : start.end()]
+    pieces, end = _pieces(program, start.end(), _GLYPH, where)
+    if not _END.match(program, end) or len(pieces) > int(start.group(1)):
+        raise UnmodelledError(f"{where}: {len(pieces)} glyphs of {start.group(1).decode()}")
+    after = program[end:].partition(b"closefile")[0]
+    return tuple((name.decode("latin-1"), piece) for name, piece in pieces), before + after
+
+
+def _pieces(
+    program: bytes, offset: int, pattern: re.Pattern[bytes], where: str
+) -> tuple[list[tuple[bytes, bytes]], int]:
+    """The binary pieces, with their names, that follow each other from an offset, and the offset behind them."""
+    pieces: list[tuple[bytes, bytes]] = []
+    while piece := pattern.match(program, offset):
+        end = piece.end() + int(piece.group(2))
+        pieces.append((piece.group(1), program[piece.end() : end]))
+        after = _AFTER_PIECE.match(program, end)
         if after is None:
-            raise UnmodelledError(f"{where}: a glyph that does not end")
+            raise UnmodelledError(f"{where}: a piece of binary data that does not end")
         offset = after.end()
-    if not _END.match(program, offset) or len(glyphs) > int(start.group(1)):
-        raise UnmodelledError(f"{where}: {len(glyphs)} glyphs of {start.group(1).decode()}")
-    return tuple(glyphs)
+    return pieces, offset
