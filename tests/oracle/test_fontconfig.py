@@ -1,6 +1,7 @@
 """The caches of fontconfig against those of the real fc-cache, run in a chroot of Debian packages, byte for byte."""
 
 import os
+import random
 import re
 import subprocess
 from collections.abc import Sequence
@@ -166,6 +167,32 @@ def test_golden_files_are_those_of_fc_cache(debian: Debian, tmp_path: Path) -> N
     ending = "8" if debian.suite == "bookworm" else "9"
     kept = {path.name: path.read_bytes() for path in GOLDEN.glob(f"*cache-{ending}")}
     assert_equal(kept, {name: content for name, content in real.items() if name in kept})
+
+
+def damaged(fonts: Sequence[bytes], dice: random.Random) -> bytes:
+    """One of the fonts with some bytes changed, mostly in its first tables."""
+    font = bytearray(dice.choice(fonts))
+    for _ in range(dice.randint(1, 4)):
+        at = dice.randrange(dice.choice([100, 400, 1000, len(font)])) % len(font)
+        font[at] = dice.choice([dice.randrange(256), 0, 1, 0xFF, font[at] ^ 1, font[at] ^ 0x80])
+    return bytes(font)
+
+
+def test_a_damaged_font_is_named_or_cached_as_fc_cache_does(debian: Debian, tmp_path: Path) -> None:
+    debian.unpacked(["fontconfig"], tmp_path)
+    dice = random.Random(20221101)
+    fonts = list(golden_fonts().values())
+    for number in range(600):
+        (tmp_path / FONTS / f"{number}").mkdir()
+        (tmp_path / FONTS / f"{number}" / "font").write_bytes(damaged(fonts, dice))
+    named = " ".join(make_caches(image_of(tmp_path), architecture="amd64"))
+    refused = [number for number in range(600) if f"/{FONTS}/{number}/font:" in named]
+    assert 100 < len(refused) < 400
+    for number in refused:
+        (tmp_path / FONTS / f"{number}" / "font").unlink()
+    overlay = image_of(tmp_path)
+    assert make_caches(overlay, architecture="amd64") == ()
+    assert_equal(caches_of(overlay), fc_cache(tmp_path))
 
 
 def test_what_is_not_modelled_is_named_and_nothing_is_written(debian: Debian, tmp_path: Path) -> None:

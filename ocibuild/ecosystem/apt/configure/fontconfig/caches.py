@@ -1,6 +1,7 @@
 """All caches of an image: what ``fc-cache -s`` leaves, made without running it."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from ocibuild.core.clock import FIXED_TIME
@@ -43,30 +44,24 @@ def make_caches(overlay: Overlay, *, architecture: str) -> tuple[str, ...]:
         return (error.message,)
     caches: dict[str, FolderCache] = {}
     reasons: list[str] = []
+    scan = _Scan(overlay, configuration, release, caches, reasons)
     for folder in configuration.folders:
-        _scan(_Scan(overlay, configuration, release, caches, reasons), folder)
+        _scan(scan, folder)
     if reasons:
         return tuple(reasons)
     _write(overlay, configuration.cache_folder, layout, release, caches)
     return ()
 
 
+@dataclass(frozen=True, slots=True)
 class _Scan:
-    """What one scan of all folders carries along."""
+    """What one scan of all folders carries along; ``caches`` (by folder) and ``reasons`` are filled by it."""
 
-    def __init__(
-        self,
-        overlay: Overlay,
-        configuration: Configuration,
-        release: Release,
-        caches: dict[str, FolderCache],
-        reasons: list[str],
-    ) -> None:
-        self.overlay = overlay
-        self.configuration = configuration
-        self.release = release
-        self.caches = caches
-        self.reasons = reasons
+    overlay: Overlay
+    configuration: Configuration
+    release: Release
+    caches: dict[str, FolderCache]
+    reasons: list[str]
 
 
 def _scan(scan: _Scan, folder: str) -> None:

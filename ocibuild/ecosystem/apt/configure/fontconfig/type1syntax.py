@@ -20,8 +20,10 @@ _ENCODING: Final = (
 )
 _NUMBERS: Final = rb"\[\s*(?:" + _NUMBER + rb"\s*)*\]"
 _FOUR_NUMBERS: Final = rb"(?:\{\s*|\[\s*)(?:" + _NUMBER + rb"\s*){4}[}\]]"
-_SCALE: Final = rb"(?:0?\.00(?:0[5-9]|[1-4])\d*|[1-4](?:\.\d*)?[eE]-0?3)\s+"  # about; other scales are not modelled
-_MATRIX: Final = rb"\[\s*" + _SCALE + rb"(?:" + _NUMBER + rb"\s+){2}" + _SCALE + _NUMBER + rb"\s+" + _NUMBER + rb"\s*\]"
+# FreeType refuses matrices that are odd enough: only upright and slanted fonts of about 1000 units are modelled.
+_SCALE: Final = rb"(?:0?\.00(?:0[5-9]|[1-4])\d*|[1-4](?:\.\d*)?[eE]-0?3)\s+"
+_SLANT: Final = rb"-?(?:0(?:\.0*)?|0?\.000\d*|\d(?:\.\d*)?[eE]-0?[4-9])\s+"
+_MATRIX: Final = rb"\[\s*" + _SCALE + rb"(?:" + _SLANT + rb"){2}" + _SCALE + _NUMBER + rb"\s+" + _NUMBER + rb"\s*\]"
 _INTEGER: Final = rb"\s[-+]?\d+\s"
 _DECIMAL: Final = rb"\s" + _NUMBER + rb"[\s}]"
 _BOOLEAN: Final = rb"\s(?:true|false)\s"
