@@ -50,12 +50,6 @@ class Context:
         """Whether no version of the package was configured before."""
         return not self.package.previous_version
 
-    @property
-    def triplet(self) -> str:
-        """The triplet of the package's architecture; the image's where it has none."""
-        own = self.package.architecture
-        return multiarch_triplet(self.architecture if own in ("all", "") else own)
-
     def refuse(self, why: str) -> None:
         """Say that this script's work, known as it is, cannot be done on this tree."""
         self.unknown.append(UnknownScript(self.package.name, self.member, why))
@@ -67,7 +61,9 @@ class Context:
             if len(versions) != 1:
                 self.refuse(f"it is about several versions of Python: {', '.join(sorted(versions))}")
             path = path.replace("@PYTHON@", min(versions, default=""))
-        return path.replace("@TRIPLET@", self.triplet)
+        own = self.package.architecture
+        architecture = self.architecture if own in ("all", "") else own
+        return path.replace("@TRIPLET@", multiarch_triplet(architecture)).replace("@ARCHITECTURE@", architecture)
 
 
 Operation = Callable[..., None]

@@ -1,24 +1,56 @@
 """dpkg-divert(1) as data: a package takes over a file's name, and the file's own package gets another.
 
-Source: dpkg 1.21's ``lib/dpkg/db-fsys-divert.c`` (three lines for each: path, diverted path, package).
+Source: dpkg 1.21's ``src/divert.c`` and ``lib/dpkg/db-fsys-divert.c``: three lines for each diversion (path, diverted
+path, package); what is read comes out in reverse, a new one first.
 """
 
-from ocibuild.ecosystem.apt.configure.context import Context
+from collections.abc import Iterable
 
-__all__ = ["divert_unmoved"]
+from ocibuild.core.errors import ImageError
+from ocibuild.ecosystem.apt.configure.context import Context
+from ocibuild.image.overlay import Overlay
+
+__all__ = ["divert_unmoved", "refuse_diverted", "undivert_unmoved"]
 
 _DATABASE = "var/lib/dpkg/diversions"
+_Diversion = tuple[str, str, str]
 
 
 def divert_unmoved(context: Context, path: str, diverted: str) -> None:
-    """The operation: ``dpkg-divert --no-rename --add`` for the package; newest first, as dpkg writes it.
+    """The operation ``divert``: ``dpkg-divert --no-rename --add`` for the package.
 
     A diversion by another package is refused: what the script does then depends on it.
     """
-    lines = context.overlay.read_text(_DATABASE, "").splitlines()
-    entries = {lines[index]: lines[index + 2] for index in range(0, len(lines) - 2, 3)}
-    if path not in entries:
-        lines = [path, diverted, context.package.name, *lines]
-        context.overlay.write(_DATABASE, "".join(f"{line}\n" for line in lines))
-    elif entries[path] != context.package.name:
-        context.refuse(f"{path} is diverted by {entries[path]}")
+    path, diverted = context.expanded(path), context.expanded(diverted)
+    entries = _read(context.overlay)
+    owner = next((package for known, _, package in entries if known == path), None)
+    if owner is None:
+        _write(context.overlay, [(path, diverted, context.package.name), *reversed(entries)])
+    elif owner != context.package.name:
+        context.refuse(f"{path} is diverted by {owner}")
+
+
+def undivert_unmoved(context: Context, path: str, diverted: str) -> None:
+    """The operation ``undivert``: ``dpkg-divert --no-rename --remove`` of this very diversion, where it is there."""
+    entries = _read(context.overlay)
+    removed = (path, diverted, context.package.name)
+    if removed in entries:
+        _write(context.overlay, [entry for entry in reversed(entries) if entry != removed])
+
+
+def refuse_diverted(context: Context, *paths: str) -> None:
+    """The operation ``not-diverted``: the part does nothing where none of the paths is diverted."""
+    for path, _, package in _read(context.overlay):
+        if path in paths:
+            context.refuse(f"{path} is diverted by {package}")
+
+
+def _read(overlay: Overlay) -> list[_Diversion]:
+    lines = overlay.read_text(_DATABASE, "").splitlines()
+    if len(lines) % 3:
+        raise ImageError(f"/{_DATABASE} is malformed: {len(lines)} lines, not a multiple of three")
+    return [(lines[index], lines[index + 1], lines[index + 2]) for index in range(0, len(lines), 3)]
+
+
+def _write(overlay: Overlay, entries: Iterable[_Diversion]) -> None:
+    overlay.write(_DATABASE, "".join(f"{line}\n" for entry in entries for line in entry))

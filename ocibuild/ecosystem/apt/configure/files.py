@@ -75,7 +75,18 @@ def _usr_local_folder(context: Context, path: str, mode: str = "2775", always: s
 
 def _write_line(context: Context, path: str, *words: str) -> None:
     """A file of one line, whatever it was before."""
-    context.overlay.write(path, f"{' '.join(words)}\n")
+    context.overlay.write(path, f"{context.expanded(' '.join(words))}\n")
+
+
+def _library_link(context: Context, name: str) -> None:
+    """The link of a folder of libraries (``lib32``) into a merged /usr, there as long as the folder is."""
+    entry = context.overlay.get(name)
+    is_link = entry is not None and entry.kind == "symlink"
+    if not context.overlay.is_folder(f"usr/{name}"):
+        if is_link:
+            context.overlay.remove(name)
+    elif entry is None:
+        context.overlay.symlink(name, f"usr/{name}")
 
 
 def _file(context: Context, path: str, mode: str, gid: str) -> None:
@@ -115,8 +126,22 @@ def _merged_usr(context: Context) -> None:
 def _absent(context: Context, *paths: str) -> None:
     """What the part would run or act upon; it does nothing where the image has none of it."""
     for path in paths:
-        if context.overlay.is_file(path):
+        if path in context.overlay:
             context.refuse(f"it would act upon /{path}")
+
+
+def _absent_other(context: Context, folder: str, *names: str) -> None:
+    """The part would run what is in the folder: nothing but these, which are known to do nothing here."""
+    for name in context.overlay.children(folder):
+        if name not in names:
+            context.refuse(f"it would run /{folder}/{name}")
+
+
+def _not_in_ucf(context: Context, path: str) -> None:
+    """The part purges the file from ucf(1)'s registry: nothing where it is not registered."""
+    lines = context.overlay.read_text("var/lib/ucf/hashfile", "").splitlines()
+    if any(line.split()[-1:] == [path] for line in lines):
+        context.refuse(f"{path} is registered with ucf")
 
 
 def _later(context: Context, *names: str) -> None:
@@ -127,15 +152,18 @@ def _later(context: Context, *names: str) -> None:
 
 FILE_OPERATIONS: Mapping[str, Operation] = {
     "absent": _absent,
+    "absent-other": _absent_other,
     "copy-missing": _copy_missing,
     "file": _file,
     "folder-missing": _folder_missing,
     "later": _later,
+    "library-link": _library_link,
     "link": _link,
     "link-missing": _link_missing,
     "local-folder": _local_folder,
     "merged-usr": _merged_usr,
     "moved-folder": _moved_folder,
+    "not-in-ucf": _not_in_ucf,
     "remove": _remove,
     "touch": _touch,
     "touch-missing": _touch_missing,

@@ -34,7 +34,10 @@ _VARIABLES: Mapping[str, tuple[tuple[re.Pattern[str], str], ...]] = {
     "dh_installinit": (
         (re.compile(rf"(?<=/etc/init\.d/)({_NAME})(?=\")"), "@INIT@"),
         (re.compile(rf"(?<=update-rc\.d )({_NAME})(?= defaults)"), "@INIT@"),
-        (re.compile(rf"(?<=invoke-rc\.d )((?:--skip-systemd-native )?{_NAME})(?= (?:\$_dh_action|restart|start) )"), "@INIT@"),
+        (
+            re.compile(rf"(?<=invoke-rc\.d )((?:--skip-systemd-native )?{_NAME})(?= (?:\$_dh_action|restart|start) )"),
+            "@INIT@",
+        ),
     ),
     "dh_python3": ((re.compile(rf"(?<=-p )({_NAME}(?: {_PATH})?(?: -V [0-9.-]+)?)(?=[ \n])"), "@PYTHON_PACKAGE@"),),
     "dh_installalternatives": (
