@@ -50,7 +50,7 @@ class Resolver:
 
     def base_packages(self, suite: str, platform: Platform) -> Resolution:
         """The packages of ``apt:SUITE``."""
-        key = state_key("base", suite, str(platform), str(self.options.as_of), str(self.options.apt_mirror))
+        key = state_key("base", suite, str(platform), self._archives())
 
         def ask() -> tuple[PlatformLock, Mapping[str, str]]:
             found = self.apt.base(suite, platform)
@@ -67,7 +67,7 @@ class Resolver:
             [[str(ask), str(ask.origin)] for ask in apt],
             [[file.path, file.text] for file in (*pip.files, *pip.included)],
             [[text, str(origin)] for text, origin in pip.requirements],
-            [str(base.digest), str(platform), str(options.as_of), str(options.apt_mirror), options.apt_recommends],
+            [str(base.digest), str(platform), self._archives(), options.apt_recommends],
             [repr(source) for source in options.apt_sources],
             list(options.pip_options),
             "" if pip.is_empty else state_key(repr(self.python.settings()), sorted(options.environment.items())),
@@ -101,6 +101,13 @@ class Resolver:
             facts = {"python": target.version, "libc": f"{target.libc.kind} {target.libc.major}.{target.libc.minor}"}
             lock = replace(lock, packages=(*lock.packages, *wheels.packages), target=MappingProxyType(facts))
         return lock, addresses
+
+    def _archives(self) -> list[str]:
+        """What the user says about which Debian archives are asked, and of which day."""
+        options = self.options
+        variables = sorted(options.environment.items())
+        told = [f"{name}={value}" for name, value in variables if name.startswith("OCIBUILD_APT_")]
+        return [str(options.as_of), str(options.apt_mirror), *told]
 
     def _kept(
         self, key: str, platform: Platform, ask: Callable[[], tuple[PlatformLock, Mapping[str, str]]]
