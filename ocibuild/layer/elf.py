@@ -73,8 +73,6 @@ class LibraryProbe:
             rest = rest[len(take) :]
             if len(self._data) == self._head_bytes:
                 self._advance()
-                if self._is_hopeless:
-                    return
         self._keep_dynamic(view, start)
 
     def _advance(self) -> None:
@@ -127,6 +125,7 @@ class LibraryProbe:
 
     def _give_up(self) -> None:
         self._is_hopeless = True
+        self._head_bytes = 0
         self._data = bytearray()
 
     def result(self) -> str | None:

@@ -1,7 +1,7 @@
-import matplotlib
-import numpy
-import pandas
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
 import scipy
 import sklearn
 
-print(numpy.__version__, pandas.__version__, scipy.__version__, matplotlib.__version__, sklearn.__version__)
+print(np.__version__, pd.__version__, scipy.__version__, mpl.__version__, sklearn.__version__)

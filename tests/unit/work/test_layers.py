@@ -1,7 +1,7 @@
 import io
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -117,7 +117,7 @@ def test_layers_larger_than_the_memory_are_made(tmp_path: Path) -> None:
 
 def failing(entries: list[Entry], error: Exception) -> Callable[[], Placement]:
     def place() -> Placement:
-        def stream():  # type: ignore[no-untyped-def]
+        def stream() -> Iterator[Entry]:
             yield from entries
             raise error
 

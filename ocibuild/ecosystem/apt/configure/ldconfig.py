@@ -1,7 +1,7 @@
 """/etc/ld.so.cache as ldconfig(8) writes it.
 
-Source: glibc 2.36's ``elf/ldconfig.c`` (folders, links, which name wins), ``elf/cache.c`` and ``elf/stringtable.c`` (the
-order of entries and strings), ``sysdeps/generic/dl-cache.h`` (the format ``glibc-ld.so.cache1.1``).
+Source: glibc 2.36's ``elf/ldconfig.c`` (folders, links, which name wins), ``elf/cache.c`` and ``elf/stringtable.c``
+(the order of entries and strings), ``sysdeps/generic/dl-cache.h`` (the format ``glibc-ld.so.cache1.1``).
 """
 
 import json
