@@ -38,6 +38,7 @@ class PlatformLock:
     ``base`` is what was asked for (``apt:bookworm``, a reference); ``base_digest`` the manifest it resolved to, None
     for a base made of packages, which are then in ``base_packages``. ``target`` holds facts that placing depended on
     (``python`` -> ``3.11.2``). ``removals`` are packages of the base that are taken away (``name:architecture``).
+    ``asks`` are what was asked for, as it was written but for its order: ``apt git``, ``pip numpy>=2``.
     """
 
     base: str
@@ -47,6 +48,7 @@ class PlatformLock:
     removals: tuple[str, ...] = ()
     sources: tuple[LockedSource, ...] = ()
     target: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    asks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ def _platform_json(lock: PlatformLock) -> dict[str, Any]:
         "base": lock.base,
         "base_digest": str(lock.base_digest) if lock.base_digest else None,
         "target": dict(lock.target),
+        "asks": list(lock.asks),
         "sources": [
             {"name": source.name, "description": source.description, "date": source.date} for source in lock.sources
         ],
@@ -135,6 +138,7 @@ def _platform_lock(value: Mapping[str, Any]) -> PlatformLock:
         removals=tuple(map(str, value["removals"])),
         sources=tuple(LockedSource(s["name"], s["description"], s["date"]) for s in value["sources"]),
         target=MappingProxyType({str(key): str(fact) for key, fact in value["target"].items()}),
+        asks=tuple(map(str, value["asks"])),
     )
 
 

@@ -20,6 +20,7 @@ _COMMANDS = {
     "cache": "List, measure and prune what the local store holds.",
     "check": "Read an image to its end and report what is wrong with it.",
     "inspect": "Show an image's layers, packages and configuration.",
+    "lock": "Resolve what a repository asks for, and write it to a file for --locked.",
     "plan": "Show what a build would make, before anything is fetched.",
     "pull": "Copy an image from a registry into the store, a folder or an archive.",
     "push": "Copy an image from a folder, an archive or the store to a registry.",

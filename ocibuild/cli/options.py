@@ -71,8 +71,12 @@ _OPTIONS = (
     ),
     click.option("--profile", type=click.Choice(["plain"]), help="What the image is for. Default: plain."),
     click.option("--layer", "layer_folders", multiple=True, metavar="DIR", help="A folder with a layer.toml to add."),
-    click.option("--lock", metavar="FILE", help="A lock to read where it is there, and to write after resolving."),
-    click.option("--locked", is_flag=True, help="Take every version from the lock; fail where it does not fit."),
+    click.option("--lock", metavar="FILE", help="Where to write what was resolved; the lock that --locked reads."),
+    click.option(
+        "--locked",
+        is_flag=True,
+        help="Take every version from the lock (default: ocibuild.lock in SOURCE); fail where it does not fit.",
+    ),
     click.option("--refresh", is_flag=True, help="Ask the mirrors and indexes again, however fresh the last answers."),
     click.option(
         "--max-age",

@@ -76,6 +76,8 @@ class BuildOptions:
             "memory_bytes",
             "jobs",
             "apt_mirror",
+            "layer_folders",  # what is in them counts, and so does what is in the lock
+            "lock",
             "locked",
         }
         value: dict[str, Any] = {}

@@ -12,7 +12,7 @@ from ocibuild.ecosystem.apt.image_sources import image_sources
 from ocibuild.ecosystem.apt.machine import read_machine_apt
 from ocibuild.ecosystem.apt.mirrors import Mirrors
 from ocibuild.ecosystem.apt.resolve import AptResolution, AptResolver
-from ocibuild.ecosystem.apt.source import asked_sources
+from ocibuild.ecosystem.apt.source import Source, asked_sources, source_addresses
 from ocibuild.lock import LockedSource
 from ocibuild.spec.options import BuildOptions
 from ocibuild.work.base import Base
@@ -46,20 +46,30 @@ class DebianResolver:
         sources = suite_sources(suite, platform, self._mirrors())
         return _answer(self._resolver.resolve_base(suite, platform, sources))
 
+    def base_addresses(self, suite: str, platform: Platform) -> Mapping[str, str]:
+        """Where the packages of a suite's smallest system are, by source; nothing is asked of the network."""
+        return _slashed(source_addresses(suite_sources(suite, platform, self._mirrors())))
+
+    def addresses(self, base: Base) -> Mapping[str, str]:
+        """Where the packages of the base's and the user's sources are, by source; nothing is asked of the network."""
+        return _slashed(source_addresses(self._sources(base)))
+
     def resolve(self, asks: Sequence[AptAsk], base: Base) -> DebianAnswer:
         """What ``apt-get install`` of these asks would do in the base, with the base's sources and the user's."""
-        sources = (
-            *image_sources(base.view, base.platform, self._mirrors(), events=self._machine.events),
-            *asked_sources(self._options.apt_sources),
-        )
         found = self._resolver.resolve(
             asks,
             view=base.view,
             platform=base.platform,
-            sources=sources,
+            sources=self._sources(base),
             recommends=self._options.apt_recommends,
         )
         return _answer(found)
+
+    def _sources(self, base: Base) -> tuple[Source, ...]:
+        return (
+            *image_sources(base.view, base.platform, self._mirrors(), events=self._machine.events),
+            *asked_sources(self._options.apt_sources),
+        )
 
     def _mirrors(self) -> Mirrors:
         as_of: date | None = self._options.as_of
@@ -67,5 +77,8 @@ class DebianResolver:
 
 
 def _answer(found: AptResolution) -> DebianAnswer:
-    addresses = {name: f"{address}/" for name, address in found.addresses.items()}
-    return DebianAnswer(found.packages, found.removals, found.sources, addresses)
+    return DebianAnswer(found.packages, found.removals, found.sources, _slashed(found.addresses))
+
+
+def _slashed(addresses: Mapping[str, str]) -> dict[str, str]:
+    return {name: f"{address}/" for name, address in addresses.items()}

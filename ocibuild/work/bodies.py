@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
@@ -26,11 +26,21 @@ class PackageBodies:
     """Gives each package's verified file, from the store or from its source. A context manager: leaving ends downloads.
 
     ``addresses`` maps a source's name to its address on this machine; a package's URL is address and path, joined.
+    ``urls`` are of packages that are elsewhere on this machine's sources, by SHA-256.
     """
 
-    def __init__(self, store: Store, addresses: Mapping[str, str], *, http: HttpClient, events: EventSink) -> None:
+    def __init__(
+        self,
+        store: Store,
+        addresses: Mapping[str, str],
+        *,
+        http: HttpClient,
+        events: EventSink,
+        urls: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._store = store
         self._addresses = addresses
+        self._urls = urls
         self._downloader = Downloader(http=http, blobs=store.blobs, events=events)
         self._futures: dict[str, Future[Path]] = {}
         self._pool = ThreadPoolExecutor(_MOST_AT_ONCE, "fetch")
@@ -49,7 +59,7 @@ class PackageBodies:
     def url(self, package: LockedPackage) -> str:
         """Where the package's file is on this machine's sources; may hold credentials."""
         try:
-            return self._addresses[package.source] + package.path
+            return self._urls.get(package.digest.hex) or self._addresses[package.source] + package.path
         except KeyError as error:
             raise BuildError(
                 f"{package.identity}: this machine has no source named {package.source!r}",

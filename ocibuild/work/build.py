@@ -1,15 +1,17 @@
 """The conductor of ``ocibuild build``: from a folder and options to an image that is written and pushed."""
 
+import hashlib
 import platform as host
+import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocibuild.core.clock import source_time
 from ocibuild.core.descriptor import Descriptor
-from ocibuild.core.errors import UsageError
+from ocibuild.core.errors import RepositoryError, UsageError
 from ocibuild.core.events import EventSink, Notice
 from ocibuild.core.platform import Platform
 from ocibuild.core.reference import Reference
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["BuildOutcome", "BuildRequest", "build", "read_request"]
 
 DEFAULT_ACCOUNT_LAYER = "account"
+DEFAULT_LOCK = "ocibuild.lock"
+"""The lock's name in a repository, where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class BuildRequest:
     images: tuple[Reference, ...]
     outputs: tuple[Output, ...]
     access: "RegistryAccess | None" = None
+    lock_file: Path | None = None
 
     @property
     def base(self) -> str:
@@ -61,7 +66,15 @@ class BuildRequest:
             [str(platform) for platform in self.platforms],
             self.source_time,
             [layer_state(layer) for layer in self.catalogue],
+            self._locked_state,
         )
+
+    @property
+    def _locked_state(self) -> str:
+        """The digest of the lock, where the build may use nothing else; nothing where that cannot be read yet."""
+        if not self.options.locked or self.lock_file is None or not self.lock_file.is_file():
+            return ""
+        return hashlib.sha256(self.lock_file.read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +109,14 @@ def read_request(
     spec = read_repository(tree.read, exists=listed.__contains__)
     for notice in spec.notices:
         events(Notice(notice, warning=True))
-    options = said.over(spec.options)
+    options = said.over(_anchored(spec.options, folder))
     images = tuple(Reference.parse(image) for image in options.images)
     if options.push and not images:
         raise UsageError("--push needs an image name", hint="add -t HOST/NAME:TAG")
     if any(image.digest for image in images):
         raise UsageError("an image is tagged by name, not by digest", hint="write -t HOST/NAME:TAG")
+    if options.locked and options.refresh:
+        raise UsageError("--locked resolves nothing, and --refresh asks to resolve again", hint="leave one of them out")
     catalogue = (
         shipped_layer(DEFAULT_ACCOUNT_LAYER),
         *(read_catalogue_layer(Path(path)) for path in options.layer_folders),
@@ -117,6 +132,30 @@ def read_request(
         images,
         tuple(map(Output.parse, options.outputs)),
         access,
+        Path(options.lock) if options.lock else folder / DEFAULT_LOCK if options.locked else None,
+    )
+
+
+def _anchored(options: BuildOptions, folder: Path) -> BuildOptions:
+    """The options of ocibuild.toml with its paths made whole; a RepositoryError where one leaves the repository.
+
+    The folder may be anybody's: it must not reach the files of whoever builds it.
+    """
+
+    def inside(path: str) -> str:
+        whole = folder / path
+        if not whole.resolve().is_relative_to(folder.resolve()):
+            raise RepositoryError(
+                f"{path} is outside the repository",
+                file="ocibuild.toml",
+                hint="name a path in the repository, or give the path on the command line",
+            )
+        return str(whole)
+
+    return replace(
+        options,
+        lock=inside(options.lock) if options.lock else None,
+        layer_folders=tuple(map(inside, options.layer_folders)),
     )
 
 
@@ -127,18 +166,39 @@ def build(request: BuildRequest, *, store: Store, environment: Mapping[str, str]
     """
     options = request.options
     max_age = DEFAULT_MAX_AGE_SECONDS if options.max_age_seconds is None else options.max_age_seconds
+    if options.locked:
+        max_age = sys.maxsize  # what is locked does not age
     known = None if options.refresh else recall_build(store, request.key, now=time.time(), max_age_seconds=max_age)
     if known is not None:
+        _keep_lock(request, store.blobs.read(known.lock))
         _deliver(request, known.descriptor, known.base, store=store, environment=environment, events=events)
         return BuildOutcome(known.descriptor, is_new=False)
     from ocibuild.work.make import make_image  # noqa: PLC0415 - a build with nothing to do must not pay for it
 
     made = make_image(request, store=store, environment=environment, events=events)
+    lock_text = made.lock.to_text()
     remember_build(
-        store, request.key, made.descriptor, base=made.base, base_layers=made.base_layers, resolved=made.resolved
+        store,
+        request.key,
+        made.descriptor,
+        base=made.base,
+        base_layers=made.base_layers,
+        resolved=made.resolved,
+        lock_text=lock_text,
     )
+    _keep_lock(request, lock_text.encode())
     _deliver(request, made.descriptor, made.base, store=store, environment=environment, events=events)
     return BuildOutcome(made.descriptor, is_new=True)
+
+
+def _keep_lock(request: BuildRequest, text: bytes) -> None:
+    """Write the lock where the user wants it, and nothing where it was what the build was made from."""
+    if request.lock_file is None or request.options.locked:
+        return
+    from ocibuild.lock import Lock  # noqa: PLC0415 - most builds keep none
+    from ocibuild.work.locking import write_lock  # noqa: PLC0415 - as above
+
+    write_lock(request.lock_file, Lock.parse(text, file="a lock in the store"))
 
 
 def _deliver(

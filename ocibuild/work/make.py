@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from ocibuild.core.errors import UsageError
 from ocibuild.core.events import EventSink
 from ocibuild.core.platform import Platform
 from ocibuild.layer.compression import Compression, compressor_for
+from ocibuild.lock import Lock, PlatformLock
+from ocibuild.spec.asked import asked
 from ocibuild.spec.catalogue import Account
 from ocibuild.store.image_source import StoreSource
 from ocibuild.store.store import Store
@@ -21,6 +23,8 @@ from ocibuild.work.base import Base, empty_base, image_base
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.budget import MemoryBudget
 from ocibuild.work.layers import LayerMaker
+from ocibuild.work.locked_resolution import LockedResolver
+from ocibuild.work.locking import locked_platform, read_lock
 from ocibuild.work.machine import Machine
 from ocibuild.work.places import open_local_source, registry_reference
 from ocibuild.work.platform_build import PlatformBuild
@@ -46,13 +50,14 @@ class MadeImage:
     """An image in the store.
 
     ``base_layers`` are the hexadecimal digests of layers that may be only where the base came from. ``resolved`` is the
-    time of the oldest resolution, in seconds since the epoch.
+    time of the oldest resolution, in seconds since the epoch. ``lock`` is of all platforms.
     """
 
     descriptor: Descriptor
     base: str
     base_layers: frozenset[str]
     resolved: float
+    lock: Lock
 
 
 def make_image(
@@ -62,18 +67,20 @@ def make_image(
     with open_remote(environment=environment, store=store, events=events, access=request.access) as remote:
         workshop = Workshop(request, Machine(store, remote, environment, events))
         images: dict[Platform, Descriptor] = {}
+        locks: dict[Platform, PlatformLock] = {}
         base_layers: set[str] = set()
         resolved: list[float] = []
         for platform in request.platforms:
             plan, resolution = workshop.plan(platform)
             with workshop.machine.phase("building", f"for {platform}"), workshop.bodies(resolution) as bodies:
                 images[platform] = plan.make(workshop.maker, bodies, store)
+            locks[platform] = plan.lock
             base_layers |= {layer.digest.hex for layer in plan.base.layers if plan.base.source is not None}
             resolved.append(resolution.resolved)
         descriptor = next(iter(images.values()))
         if len(images) > 1:
             descriptor = assemble_index(images, platforms=request.platforms, store=store)
-        return MadeImage(descriptor, request.base, frozenset(base_layers), min(resolved))
+        return MadeImage(descriptor, request.base, frozenset(base_layers), min(resolved), Lock(locks))
 
 
 class Workshop:
@@ -91,18 +98,29 @@ class Workshop:
             events=machine.events,
             workers=options.jobs or os.cpu_count(),
         )
-        self._resolver = Resolver(
+        self._asks = asked(request.spec, options)
+        self._resolver: Resolver | LockedResolver = Resolver(
             machine,
             options,
             request.folder,
             DebianResolver(machine, options),
             PythonResolver(machine.store, machine.environment, machine.events),
         )
+        self._locked: dict[Platform, PlatformLock] = {}
+        if options.locked and request.lock_file is not None:
+            lock, file = read_lock(request.lock_file), request.lock_file
+            for platform in request.platforms:
+                self._locked[platform] = locked_platform(lock, platform, base=request.base, asks=self._asks, file=file)
+            self._resolver = LockedResolver(self._resolver, self._locked, str(file))
 
     def bodies(self, resolution: Resolution) -> PackageBodies:
         """The packages' files of a resolution."""
         return PackageBodies(
-            self.machine.store, resolution.addresses, http=self.machine.remote.http, events=self.machine.events
+            self.machine.store,
+            resolution.addresses,
+            http=self.machine.remote.http,
+            events=self.machine.events,
+            urls=resolution.urls,
         )
 
     def plan(self, platform: Platform) -> tuple[PlatformBuild, Resolution]:
@@ -110,16 +128,23 @@ class Workshop:
         request = self._request
         account = _account(request)
         with self.machine.phase("base", request.base) as phase:
-            base = self.base(platform)
+            base, base_lock = self._base(platform)
             phase.outcome = str(base.digest)[:19] if base.digest else ""
         with self.machine.phase("resolving", f"for {platform}") as phase:
             resolution = self._resolver.packages(request.spec.apt, request.spec.pip, base, folder_in_image=account.home)
             phase.outcome = f"{len(resolution.lock.packages)} packages"
         target = None if request.spec.pip.is_empty else self._resolver.python_of(base, resolution.lock)
+        lock = self._locked.get(platform) or replace(
+            resolution.lock,
+            base_digest=None if base_lock else base.digest,
+            base_packages=base_lock.packages if base_lock else (),
+            sources=tuple(dict.fromkeys((*(base_lock.sources if base_lock else ()), *resolution.lock.sources))),
+            asks=tuple(sorted(self._asks)),
+        )
         plan = PlatformBuild(
             platform=platform,
             base=base,
-            lock=resolution.lock,
+            lock=lock,
             target=target,
             catalogue=request.catalogue,
             account=account,
@@ -130,12 +155,12 @@ class Workshop:
         )
         return plan, resolution
 
-    def base(self, platform: Platform) -> Base:
-        """The base that the request names, for this platform."""
+    def _base(self, platform: Platform) -> tuple[Base, PlatformLock | None]:
+        """The base that the request names, for this platform, and the lock of its packages if it is made of some."""
         name = self._request.base
         store, events = self.machine.store, self.machine.events
         if name == "scratch":
-            return empty_base(platform)
+            return empty_base(platform), None
         kind, _, suite = name.partition(":")
         if kind == "apt":
             resolution = self._resolver.base_packages(suite, platform)
@@ -145,15 +170,18 @@ class Workshop:
                 )
             source = StoreSource(store, descriptor, name=name)
             made = image_base(source, platform, name=name, store=store, events=events)
-            return Base(made.name, made.platform, made.view, made.config, made.layers, made.digest)
+            return replace(made, source=None), resolution.lock
         reference = registry_reference(name)
         if reference is not None:  # the registry decides what the name stands for, not an older copy in the store
+            locked = self._locked.get(platform)
+            if locked is not None and locked.base_digest is not None:
+                reference = reference.with_digest(locked.base_digest)
             remote = self.machine.remote.source(reference)
-            return image_base(remote, platform, name=name, store=store, events=events)
+            return image_base(remote, platform, name=name, store=store, events=events), None
         local = open_local_source(name, store)
         if local is None:
             raise UsageError(f"the base {name} does not exist")
-        return image_base(local, platform, name=name, store=store, events=events)
+        return image_base(local, platform, name=name, store=store, events=events), None
 
 
 def _account(request: "BuildRequest") -> Account:

@@ -1,12 +1,14 @@
-"""The conductor of ``ocibuild plan``: what a build would do, without fetching a package."""
+"""The conductors of ``ocibuild plan`` and ``ocibuild lock``: what a build would do, without fetching a package."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ocibuild.core.events import EventSink
 from ocibuild.core.package import Ecosystem, LockedPackage
 from ocibuild.core.platform import Platform
 from ocibuild.core.step import Step
 from ocibuild.ecosystem.apt.remote_control import remote_controls
+from ocibuild.lock import Lock
 from ocibuild.net.address import redacted
 from ocibuild.plan.plan import BuildPlan, PlannedLayer, PlannedPackage
 from ocibuild.store.store import Store
@@ -18,7 +20,7 @@ from ocibuild.work.platform_build import PlatformBuild
 from ocibuild.work.remote import open_remote
 from ocibuild.work.resolution import Resolution
 
-__all__ = ["plan_build"]
+__all__ = ["plan_build", "resolve_lock"]
 
 
 def plan_build(
@@ -32,6 +34,14 @@ def plan_build(
             build, resolution = workshop.plan(platform)
             plans.append(_plan(workshop, build, resolution, platform))
         return plans
+
+
+def resolve_lock(request: BuildRequest, *, store: Store, environment: Mapping[str, str], events: EventSink) -> Lock:
+    """What a build of every platform would be made of. Only what a base is made of is fetched."""
+    request = replace(request, options=replace(request.options, locked=False))  # ocibuild.toml may say so, for builds
+    with open_remote(environment=environment, store=store, events=events, access=request.access) as remote:
+        workshop = Workshop(request, Machine(store, remote, environment, events))
+        return Lock({platform: workshop.plan(platform)[0].lock for platform in request.platforms})
 
 
 def _plan(workshop: Workshop, build: PlatformBuild, resolution: Resolution, platform: Platform) -> BuildPlan:

@@ -1,13 +1,15 @@
 """Resolving what a repository asks of pip, with this machine's settings."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ocibuild.core.asks import PipAsks, RequirementsFile
 from ocibuild.core.events import EventSink
+from ocibuild.core.package import LockedPackage
 from ocibuild.ecosystem.pip.configuration import IndexSettings, read_index_settings
+from ocibuild.ecosystem.pip.locate import locate
 from ocibuild.ecosystem.pip.prefix import seed_requirements
 from ocibuild.ecosystem.pip.resolve import PipResolution, resolve
 from ocibuild.ecosystem.pip.target import PythonTarget
@@ -45,12 +47,8 @@ class PythonResolver:
         and could send what it holds to an index of theirs: only the variables that the user gives the image do. Raises
         what :func:`ocibuild.ecosystem.pip.resolve.resolve` raises.
         """
-        # Options of ocibuild.toml count as a requirements file of their own, read first.
-        lines = "".join(f"{line}\n" for line in options.pip_options)
-        files = (RequirementsFile("ocibuild.toml", lines), *asks.files) if lines else asks.files
-        asks = PipAsks(files, asks.included, (*asks.requirements, *seed_requirements(target)))
         return resolve(
-            asks,
+            _complete(asks, target, options),
             target,
             self.settings(),
             folder=folder,
@@ -61,3 +59,31 @@ class PythonResolver:
             folder_in_image=folder_in_image,
             tell=self.events,
         )
+
+    def locate(
+        self,
+        packages: Sequence[LockedPackage],
+        asks: PipAsks,
+        target: PythonTarget,
+        *,
+        folder: Path,
+        options: BuildOptions,
+    ) -> PipResolution:
+        """Where the indexes of this machine and of these asks have locked packages (:func:`.locate.locate`)."""
+        return locate(
+            packages,
+            target,
+            self.settings(),
+            folder=folder,
+            cache_folder=self.store.folder / "uv",
+            environment=self.environment,
+            asks=_complete(asks, target, options),
+            variables=options.environment,
+        )
+
+
+def _complete(asks: PipAsks, target: PythonTarget, options: BuildOptions) -> PipAsks:
+    """The asks with what the environment itself needs; options of ocibuild.toml count as a file that is read first."""
+    lines = "".join(f"{line}\n" for line in options.pip_options)
+    files = (RequirementsFile("ocibuild.toml", lines), *asks.files) if lines else asks.files
+    return PipAsks(files, asks.included, (*asks.requirements, *seed_requirements(target)))

@@ -11,6 +11,7 @@ from typing import Any
 
 from ocibuild import __version__
 from ocibuild.core.descriptor import INDEX_TYPES, Descriptor
+from ocibuild.core.digest import Digest
 from ocibuild.core.errors import ImageError, UsageError
 from ocibuild.store.store import Store
 
@@ -19,16 +20,20 @@ __all__ = ["DEFAULT_MAX_AGE_SECONDS", "RememberedBuild", "recall_build", "rememb
 DEFAULT_MAX_AGE_SECONDS = 86400
 """How old a resolution may be, unless ``--max-age`` says otherwise: a day."""
 
-_KIND = "build-1"
+_KIND = "build-2"
 
 
 @dataclass(frozen=True, slots=True)
 class RememberedBuild:
-    """What a build made: the image, where its base's layers are if not in the store, and how old its resolution is."""
+    """What a build made: the image, where its base's layers are if not in the store, how old its resolution is.
+
+    ``lock`` is the blob that holds the text of its lock.
+    """
 
     descriptor: Descriptor
     base: str
     age_seconds: float
+    lock: Digest
 
 
 def state_key(*parts: Any) -> str:
@@ -46,20 +51,34 @@ def recall_build(store: Store, key: str, *, now: float, max_age_seconds: float) 
         made: Sequence[str] = value["blobs"]
         if age_seconds > max_age_seconds or not all((store.blobs.folder / "sha256" / blob).is_file() for blob in made):
             return None
-        return RememberedBuild(descriptor, str(value["base"]), age_seconds)
+        return RememberedBuild(descriptor, str(value["base"]), age_seconds, Digest.sha256(value["lock"]))
     except (KeyError, TypeError, ValueError, ImageError, UsageError):
         return None
 
 
 def remember_build(
-    store: Store, key: str, descriptor: Descriptor, *, base: str, base_layers: frozenset[str], resolved: float
+    store: Store,
+    key: str,
+    descriptor: Descriptor,
+    *,
+    base: str,
+    base_layers: frozenset[str],
+    resolved: float,
+    lock_text: str,
 ) -> None:
     """Note what a build made.
 
     ``resolved`` is the time of its resolution; ``base_layers`` are hexadecimal digests that the store may lack.
     """
-    blobs = sorted(_needed(store, descriptor) - base_layers)
-    store.records.put(_KIND, key, {"image": descriptor.to_json(), "base": base, "resolved": resolved, "blobs": blobs})
+    lock = store.blobs.add(lock_text.encode())
+    value = {
+        "image": descriptor.to_json(),
+        "base": base,
+        "resolved": resolved,
+        "lock": lock.hex,
+        "blobs": sorted((_needed(store, descriptor) - base_layers) | {lock.hex}),
+    }
+    store.records.put(_KIND, key, value)
 
 
 def _needed(store: Store, descriptor: Descriptor) -> set[str]:

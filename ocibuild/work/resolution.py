@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -31,11 +31,15 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A lock, where this machine finds its packages, and when (seconds since the epoch) that was found out."""
+    """A lock, where this machine finds its packages, and when (seconds since the epoch) that was found out.
+
+    ``addresses`` are of sources; ``urls`` are of single packages, by SHA-256, and come first.
+    """
 
     lock: PlatformLock
     addresses: Mapping[str, str]
     resolved: float
+    urls: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ LOCK = Lock(
             removals=("exim4:amd64",),
             sources=(LockedSource("debian", "bookworm", "2026-11-20T00:00:00Z"),),
             target={"python": "3.11.2"},
+            asks=("apt git", "pip six"),
         ),
     }
 )

@@ -1,0 +1,42 @@
+"""What a repository asks for, line by line: what a lock is compared with, so that it cannot silently be out of date."""
+
+from ocibuild.core.asks import Origin, RequirementsFile
+from ocibuild.spec.options import BuildOptions
+from ocibuild.spec.repository import RepositorySpec
+
+__all__ = ["asked"]
+
+
+def asked(spec: RepositorySpec, options: BuildOptions) -> dict[str, Origin]:
+    """Each thing asked for (``apt git=1:2*``, ``pip numpy>=2``) and where, without order, comments and spacing.
+
+    ``options`` are those of the build. What only says where packages are fetched from is left out: a lock has no
+    addresses, and its packages are known by their hashes.
+    """
+    asks = {f"apt {ask}": ask.origin for ask in spec.apt}
+    if options.apt_recommends:
+        asks["apt recommends"] = Origin("ocibuild.toml")
+    for source in options.apt_sources:
+        asks[f"apt source {' '.join([source.name, source.suite, *source.components])}"] = source.origin
+    for file in (*spec.pip.files, *spec.pip.included):
+        asks |= _requirements(file)
+    for text, origin in spec.pip.requirements:
+        asks[f"pip {' '.join(text.split())}"] = origin
+    return asks
+
+
+def _requirements(file: RequirementsFile) -> dict[str, Origin]:
+    """The requirements of a file; options of pip in it name places, or files that are read by themselves."""
+    found: dict[str, Origin] = {}
+    start, logical = 0, ""
+    for number, line in enumerate(file.text.splitlines(), start=1):
+        text = "" if line.lstrip().startswith("#") else line.partition(" #")[0].strip()
+        start = start if logical else number
+        logical += text.removesuffix("\\")
+        if text.endswith("\\"):  # pip joins such lines
+            continue
+        words = " ".join(logical.split())
+        if words and not words.startswith("-"):
+            found[f"pip {words}"] = Origin(file.path, start)
+        logical = ""
+    return found

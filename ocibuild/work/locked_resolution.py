@@ -1,0 +1,80 @@
+"""Answering from a lock instead of resolving: versions are the lock's, addresses this machine's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from ocibuild.core.asks import AptAsk, PipAsks
+from ocibuild.core.errors import RepositoryError
+from ocibuild.core.package import Ecosystem
+from ocibuild.core.platform import Platform
+from ocibuild.ecosystem.pip.target import PythonTarget
+from ocibuild.lock import PlatformLock
+from ocibuild.work.base import Base
+from ocibuild.work.resolution import Resolution, Resolver
+
+__all__ = ["LockedResolver"]
+
+
+@dataclass(frozen=True, slots=True)
+class LockedResolver:
+    """Stands in for a :class:`Resolver` where a lock says everything; ``locks`` are checked against what is asked.
+
+    Indexes are asked only where to find what the store does not hold, and every file by its hash.
+    """
+
+    resolver: Resolver
+    locks: Mapping[Platform, PlatformLock]
+    file: str
+
+    def base_packages(self, suite: str, platform: Platform) -> Resolution:
+        """The packages of ``apt:SUITE`` as locked."""
+        lock = self.locks[platform]
+        addresses = self.resolver.apt.base_addresses(suite, platform)
+        return self._resolution(replace(lock, packages=lock.base_packages), addresses)
+
+    def packages(self, apt: tuple[AptAsk, ...], pip: PipAsks, base: Base, *, folder_in_image: str) -> Resolution:  # noqa: ARG002 - as a Resolver's; the asks were compared with the lock's
+        """The locked packages on this base, which must be the one that was locked; a RepositoryError otherwise."""
+        lock = self.locks[base.platform]
+        if lock.base_digest is not None and lock.base_digest != base.digest:
+            raise RepositoryError(
+                f"the lock is for {lock.base} of {lock.base_digest}, which is {base.digest} now", file=self.file
+            )
+        of_apt = any(package.ecosystem is Ecosystem.APT for package in lock.packages)
+        addresses = dict(self.resolver.apt.addresses(base)) if of_apt else {}
+        urls: dict[str, str] = {}
+        if not pip.is_empty:
+            target = self._target(base, lock)
+            blobs = self.resolver.machine.store.blobs
+            missing = [
+                package
+                for package in lock.packages
+                if package.ecosystem is Ecosystem.PIP and package.digest not in blobs
+            ]
+            if missing:
+                found = self.resolver.python.locate(
+                    missing, pip, target, folder=self.resolver.folder, options=self.resolver.options
+                )
+                urls = {each.digest.hex: found.addresses[each.source] + each.path for each in found.packages}
+        return self._resolution(lock, addresses, urls)
+
+    def python_of(self, base: Base, lock: PlatformLock) -> PythonTarget:
+        """As of :meth:`Resolver.python_of`."""
+        return self.resolver.python_of(base, lock)
+
+    def _target(self, base: Base, lock: PlatformLock) -> PythonTarget:
+        target = self.python_of(base, lock)
+        locked = lock.target.get("python")
+        if target.version != locked:
+            raise RepositoryError(
+                f"the lock is for Python {locked}, and {base.name} has {target.version}", file=self.file
+            )
+        return target
+
+    def _resolution(
+        self,
+        lock: PlatformLock,
+        addresses: Mapping[str, str],
+        urls: Mapping[str, str] = MappingProxyType({}),
+    ) -> Resolution:
+        return Resolution(lock, addresses, self.resolver.machine.now(), urls)
