@@ -13,7 +13,16 @@ from ocibuild.core.errors import UsageError
 from ocibuild.core.platform import Platform
 from ocibuild.core.reference import Reference
 from ocibuild.layer.compression import Compression
-from ocibuild.spec.options import BuildOptions, parse_age, parse_date, parse_size
+from ocibuild.spec.options import (
+    MOST_JOBS,
+    MOST_LAYERS,
+    PROFILES,
+    BuildOptions,
+    parse_age,
+    parse_date,
+    parse_python,
+    parse_size,
+)
 
 if TYPE_CHECKING:
     from ocibuild.work.access import RegistryAccess
@@ -69,7 +78,12 @@ _OPTIONS = (
         type=_Parsed("platform", Platform.parse),
         help="linux/amd64, linux/arm64, ...; two or more make an index. Default: this machine's.",
     ),
-    click.option("--profile", type=click.Choice(["plain"]), help="What the image is for. Default: plain."),
+    click.option("--profile", type=click.Choice(PROFILES), help="What the image is for. Default: plain."),
+    click.option(
+        "--python",
+        type=_Parsed("version", parse_python),
+        help="The Python that the base must have: 3.12. Default: whichever it has.",
+    ),
     click.option("--layer", "layer_folders", multiple=True, metavar="DIR", help="A folder with a layer.toml to add."),
     click.option("--lock", metavar="FILE", help="Where to write what was resolved; the lock that --locked reads."),
     click.option(
@@ -90,11 +104,17 @@ _OPTIONS = (
         type=click.Choice([compression.value for compression in Compression]),
         help="Of new layers. Default: zstd; gzip for Docker before 23 and umoci.",
     ),
-    click.option("--max-layers", type=click.IntRange(4, 100), help="The most layers on top of the base. Default: 20."),
+    click.option(
+        "--max-layers",
+        type=click.IntRange(MOST_LAYERS[0], MOST_LAYERS[-1]),
+        help="The most layers on top of the base. Default: 20.",
+    ),
     click.option(
         "--memory", "memory_bytes", type=_Parsed("size", parse_size), help="How much to hold in memory. Default: 300M."
     ),
-    click.option("--jobs", type=click.IntRange(1, 256), help="Layers worked on at once. Default: the cores."),
+    click.option(
+        "--jobs", type=click.IntRange(MOST_JOBS[0], MOST_JOBS[-1]), help="Layers worked on at once. Default: the cores."
+    ),
     click.option(
         "--env", "environment", multiple=True, type=_Parsed("assignment", _assignment), help="A variable of the image."
     ),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ocibuild.core.errors import BuildError, MachineError, OcibuildError
+from ocibuild.core.errors import BuildError, MachineError, OcibuildError, UsageError
 
 __all__ = ["PARTIAL_PREFIX", "map_os_error", "partial_file", "replaced_folder", "replacing"]
 
@@ -17,6 +17,7 @@ PARTIAL_PREFIX = ".partial-"
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_SOMETHING_ELSE = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY)
 
 
 @contextlib.contextmanager
@@ -59,12 +60,12 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def replaced_folder(path: Path) -> Iterator[Path]:
     """A new folder (mode 0700) that becomes ``path`` when the block ends well, and leaves nothing behind otherwise.
 
-    ``path`` must not exist or be an empty folder: a MachineError says so before anything is made.
+    ``path`` must not exist or be an empty folder: a UsageError says so before anything is made.
     """
     partial = path.with_name(_partial_name())
     try:
         if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
-            raise MachineError(f"{path} exists already", hint="remove it, or name a folder that does not exist")
+            raise UsageError(f"{path} exists already", hint="remove it, or name a folder that does not exist")
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir(mode=0o700)
         try:
@@ -77,7 +78,10 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 
 
 def map_os_error(error: OSError, *, attempted: str) -> OcibuildError:
-    """This program's error for one of the operating system: the machine's fault for space and permissions."""
+    """This program's error for one of the operating system: the machine's fault for space and permissions.
+
+    A UsageError where a file is in the way of a folder, or a folder in the way of a file.
+    """
     reason = f"{attempted}: {error.strerror or error}"
     if error.errno in _NO_SPACE:
         return MachineError(
@@ -85,6 +89,8 @@ def map_os_error(error: OSError, *, attempted: str) -> OcibuildError:
         )
     if error.errno in _NOT_ALLOWED:
         return MachineError(reason, hint="choose a place that this user may write")
+    if error.errno in _SOMETHING_ELSE:
+        return UsageError(reason, hint="there is something else at that place: name another one")
     return BuildError(reason)
 
 

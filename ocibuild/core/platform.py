@@ -61,7 +61,7 @@ class Platform:
         platform = cls(os, architecture, variant)
         if len(parts) > 3 or os != "linux" or platform._key not in _DEBIAN:  # noqa: PLR2004 - os/architecture/variant
             raise UsageError(
-                f"unknown platform: {text!r}", hint="write linux/amd64, linux/arm64, " + ", linux/".join(_DEBIAN)
+                f"unknown platform: {text!r}", hint=f"write one of {', '.join(f'linux/{key}' for key in _DEBIAN)}"
             )
         return platform
 

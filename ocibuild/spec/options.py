@@ -12,9 +12,23 @@ from ocibuild.core.errors import UsageError
 from ocibuild.core.platform import Platform
 from ocibuild.layer.compression import Compression
 
-__all__ = ["DEFAULT_BASE", "BuildOptions", "parse_age", "parse_date", "parse_size"]
+__all__ = [
+    "DEFAULT_BASE",
+    "MOST_JOBS",
+    "MOST_LAYERS",
+    "PROFILES",
+    "BuildOptions",
+    "parse_age",
+    "parse_date",
+    "parse_python",
+    "parse_size",
+]
 
 DEFAULT_BASE = "apt:bookworm"
+PROFILES = ("plain",)
+MOST_LAYERS = range(4, 101)
+"""What may be asked for as the most layers: fewer do not hold what must be apart, more reach the limit of runtimes."""
+MOST_JOBS = range(1, 257)
 _DAY_SECONDS = 86400
 _AGES = {"s": 1, "m": 60, "h": 3600, "d": _DAY_SECONDS, "w": 7 * _DAY_SECONDS}
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -94,6 +108,13 @@ def parse_age(text: str) -> int:
     if found is None:
         raise UsageError(f"not a duration: {text!r}", hint="write a number and s, m, h, d or w, such as 24h")
     return int(found[1]) * _AGES[found[2] or "s"]
+
+
+def parse_python(text: str) -> str:
+    """A version of Python, ``3.12`` or ``3.12.4``; a UsageError for anything else."""
+    if re.fullmatch(r"3\.\d{1,2}(\.\d{1,2})?", text) is None:
+        raise UsageError(f"not a version of Python: {text!r}", hint="write 3.12, or 3.12.4")
+    return text
 
 
 def parse_size(text: str) -> int:

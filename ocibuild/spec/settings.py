@@ -8,11 +8,22 @@ from ocibuild.core.asks import AptSourceAsk, Origin
 from ocibuild.core.errors import RepositoryError, UsageError
 from ocibuild.core.platform import Platform
 from ocibuild.layer.compression import Compression
-from ocibuild.spec.options import BuildOptions, parse_age, parse_date, parse_size
+from ocibuild.spec.options import (
+    MOST_JOBS,
+    MOST_LAYERS,
+    PROFILES,
+    BuildOptions,
+    parse_age,
+    parse_date,
+    parse_python,
+    parse_size,
+)
 
 __all__ = ["parse_settings"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_PLACE = re.compile(r" \(at line (\d+), column \d+\)")
+"""Where tomli says that the fault is; nowhere at the end of a document."""
 
 
 def parse_settings(text: str, *, file: str, read: Callable[[str], bytes | None]) -> BuildOptions:
@@ -26,7 +37,9 @@ def parse_settings(text: str, *, file: str, read: Callable[[str], bytes | None])
     try:
         value = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
-        raise RepositoryError(f"not TOML: {error}", file=file) from error
+        place = _PLACE.search(str(error))
+        line = int(place[1]) if place else None
+        raise RepositoryError(f"not TOML: {_PLACE.sub('', str(error))}", file=file, line=line) from error
     return _Settings(text, file, read).options(value)
 
 
@@ -71,17 +84,17 @@ class _Settings:
             "push": ("push", self._boolean),
             "base": ("base", text),
             "platform": ("platforms", lambda key, value: tuple(map(Platform.parse, texts(key, value)))),
-            "profile": ("profile", text),
-            "python": ("python", text),
+            "profile": ("profile", self._profile),
+            "python": ("python", lambda key, value: parse_python(text(key, value))),
             "layer": ("layer_folders", texts),
             "lock": ("lock", text),
             "locked": ("locked", self._boolean),
             "max-age": ("max_age_seconds", lambda key, value: parse_age(text(key, value))),
             "as-of": ("as_of", lambda _, value: parse_date(str(value))),
             "compression": ("compression", self._compression),
-            "max-layers": ("max_layers", number),
+            "max-layers": ("max_layers", lambda key, value: number(key, value, MOST_LAYERS)),
             "memory": ("memory_bytes", lambda key, value: parse_size(text(key, value))),
-            "jobs": ("jobs", number),
+            "jobs": ("jobs", lambda key, value: number(key, value, MOST_JOBS)),
             "env": ("environment", table),
             "label": ("labels", table),
             "cmd": ("command", texts),
@@ -115,10 +128,15 @@ class _Settings:
             raise self._error(key, "must be true or false")
         return value
 
-    def _number(self, key: str, value: Any) -> int:
-        if type(value) is not int or value < 1:
-            raise self._error(key, "must be a whole number above 0")
+    def _number(self, key: str, value: Any, allowed: range) -> int:
+        if type(value) is not int or value not in allowed:
+            raise self._error(key, f"must be a whole number from {allowed[0]} to {allowed[-1]}")
         return value
+
+    def _profile(self, key: str, value: Any) -> str:
+        if value not in PROFILES:
+            raise self._error(key, f"must be one of {', '.join(PROFILES)}")
+        return str(value)
 
     def _compression(self, key: str, value: Any) -> Compression:
         try:

@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ocibuild.core.descriptor import Descriptor
-from ocibuild.core.errors import UsageError
+from ocibuild.core.errors import MachineError, UsageError
 from ocibuild.core.events import EventSink
 from ocibuild.core.platform import Platform
+from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.layer.compression import Compression, compressor_for
 from ocibuild.lock import Lock, PlatformLock
 from ocibuild.spec.asked import asked
@@ -134,6 +135,7 @@ class Workshop:
             resolution = self._resolver.packages(request.spec.apt, request.spec.pip, base, folder_in_image=account.home)
             phase.outcome = f"{len(resolution.lock.packages)} packages"
         target = None if request.spec.pip.is_empty else self._resolver.python_of(base, resolution.lock)
+        _refuse_other_python(request.options.python, target, base)
         lock = self._locked.get(platform) or replace(
             resolution.lock,
             base_digest=None if base_lock else base.digest,
@@ -182,6 +184,16 @@ class Workshop:
         if local is None:
             raise UsageError(f"the base {name} does not exist")
         return image_base(local, platform, name=name, store=store, events=events), None
+
+
+def _refuse_other_python(wanted: str | None, target: PythonTarget | None, base: Base) -> None:
+    """A MachineError where the image would not have the Python that was asked for."""
+    if wanted is None or target is None or f"{target.version}.".startswith(f"{wanted}."):
+        return
+    raise MachineError(
+        f"Python {wanted} is asked for, and {base.name} has {target.version}",
+        hint="choose a base that has it: apt:bookworm has 3.11, apt:trixie 3.13, the image python:3.12 its own",
+    )
 
 
 def _account(request: "BuildRequest") -> Account:

@@ -8,10 +8,6 @@ from ocibuild.core.errors import UsageError
 from ocibuild.core.events import EventSink, Notice
 from ocibuild.core.platform import Platform
 from ocibuild.core.reference import Reference
-from ocibuild.image.docker_archive import write_docker_archive
-from ocibuild.image.layout import LayoutTarget, write_layout
-from ocibuild.image.oci_archive import write_oci_archive
-from ocibuild.image.rootfs import write_rootfs
 from ocibuild.image.source import ImageSource
 
 __all__ = ["OUTPUT_TYPES", "Output", "write_output"]
@@ -52,19 +48,34 @@ def write_output(
     the only one. ``tags`` are the names that ``docker load`` gives.
     """
     match output.type:
+        # Each form is imported where it is written: a build with nothing to do must start quickly.
         case "oci":
+            from ocibuild.image.layout import LayoutTarget, write_layout  # noqa: PLC0415 - as above
+
             write_layout(source, LayoutTarget.parse(output.place), events=events)
         case "oci-archive":
+            from ocibuild.image.layout import LayoutTarget  # noqa: PLC0415 - as above
+            from ocibuild.image.oci_archive import write_oci_archive  # noqa: PLC0415 - as above
+
             write_oci_archive(source, LayoutTarget.parse(output.place), events=events)
         case "docker-archive":
+            from ocibuild.image.docker_archive import write_docker_archive  # noqa: PLC0415 - as above
+
             write_docker_archive(source, Path(output.place), tags=tags, platform=platform, events=events)
         case _:
-            unpacked = write_rootfs(source, Path(output.place), platform=platform, events=events)
-            if not unpacked.with_owners:
-                events(Notice(f"{output}: all files belong to you, since only root can give them their owners"))
-            if unpacked.skipped:
-                left_out = ", ".join(unpacked.skipped)
-                events(Notice(f"{output}: left out, since only root can make them: {left_out}", warning=True))
-            if unpacked.without_attributes:
-                bare = ", ".join(unpacked.without_attributes)
-                events(Notice(f"{output}: without their extended attributes (capabilities): {bare}", warning=True))
+            _write_rootfs(source, output, platform=platform, events=events)
+
+
+def _write_rootfs(source: ImageSource, output: Output, *, platform: Platform | None, events: EventSink) -> None:
+    """Unpack the image, and tell what this user could not make as the image has it."""
+    from ocibuild.image.rootfs import write_rootfs  # noqa: PLC0415 - as above
+
+    unpacked = write_rootfs(source, Path(output.place), platform=platform, events=events)
+    if not unpacked.with_owners:
+        events(Notice(f"{output}: all files belong to you, since only root can give them their owners"))
+    if unpacked.skipped:
+        left_out = ", ".join(unpacked.skipped)
+        events(Notice(f"{output}: left out, since only root can make them: {left_out}", warning=True))
+    if unpacked.without_attributes:
+        bare = ", ".join(unpacked.without_attributes)
+        events(Notice(f"{output}: without their extended attributes (capabilities): {bare}", warning=True))

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ocibuild.core.asks import AptAsk, Origin, PipAsks
-from ocibuild.core.errors import MachineError, OcibuildError
+from ocibuild.core.errors import MachineError, OcibuildError, RepositoryError
 from ocibuild.core.package import Ecosystem
 from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.apt.database import DpkgDatabase
@@ -25,6 +25,7 @@ __all__ = ["Resolution", "Resolver"]
 
 _KIND = "resolution-1"
 _PYTHON_KIND = "python-1"
+_STATUS = "var/lib/dpkg/status"
 _DEBIAN_PYTHON = "/usr/bin/python3"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -87,6 +88,13 @@ class Resolver:
     ) -> tuple[PlatformLock, Mapping[str, str]]:
         lock = PlatformLock(base.name, base.digest)
         addresses: dict[str, str] = {}
+        if apt and _STATUS not in base.view:
+            raise RepositoryError(
+                f"{apt[0]} cannot be installed in the base {base.name}, which is no system of Debian's packages",
+                file=apt[0].origin.file,
+                line=apt[0].origin.line,
+                hint="apt.txt needs a base of Debian or Ubuntu, such as --base apt:bookworm",
+            )
         asks = (*apt, *self._python_asks(pip, base))
         if asks:
             found = self.apt.resolve(asks, base)
@@ -150,7 +158,7 @@ class Resolver:
 
     def _python_asks(self, pip: PipAsks, base: Base) -> tuple[AptAsk, ...]:
         """Debian's python3, where something is asked of pip and the base has no Python."""
-        if pip.is_empty or self._base_python(base) is not None:
+        if pip.is_empty or self._base_python(base) is not None or _STATUS not in base.view:
             return ()
         origin = Origin(pip.files[0].path) if pip.files else pip.requirements[0][1]
         return (AptAsk("python3", origin),)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ocibuild.core.errors import BuildError, ImageError, MachineError
+from ocibuild.core.errors import BuildError, ImageError, UsageError
 from ocibuild.image.rootfs import Unpacked, write_rootfs
 from ocibuild.layer.compression import Compression
 from ocibuild.layer.entry import Entry, EntryKind
@@ -205,7 +205,7 @@ def test_a_wrong_layer_leaves_nothing(tmp_path: Path) -> None:
 def test_a_folder_with_something_in_it_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "root/mine").write_text("x")
-    with pytest.raises(MachineError, match="exists already"):
+    with pytest.raises(UsageError, match="exists already"):
         write_rootfs(MadeImage([[Entry.file("a", b"x")]]).source(), tmp_path / "root")
     assert tree(tmp_path / "root") == {"mine": "x"}
 
