@@ -35,7 +35,6 @@ _FLAGS: Mapping[tuple[int, int], int] = {
     (64, 183): 0x0A00 | _LIBC6,  # arm64
 }
 _NAMES = ("lib*.so*", "ld-*.so*")
-_TEMPORARY = ("*.dpkg-new", "*.dpkg-tmp", "*;[0-9a-f]*", "*.#prelink#*")
 _MOST_INCLUDES = 16
 
 
@@ -90,15 +89,14 @@ def _folders(overlay: Overlay, architecture: str) -> Iterator[tuple[str, str]]:
 
 def _configured(overlay: Overlay, path: str, depth: int) -> Iterator[str]:
     for line in overlay.read_text(path, "").splitlines():
-        words = line.partition("#")[0].replace(",", " ").replace(":", " ").split()
-        if words[:1] == ["include"] and depth < _MOST_INCLUDES:
-            for pattern in words[1:]:
-                for name in _matching(
-                    overlay, pattern.lstrip("/") if pattern[0] == "/" else f"{parent(path)}/{pattern}"
-                ):
+        text = line.partition("#")[0].strip()
+        words = text.split()
+        if words[:1] == ["include"]:
+            for pattern in words[1:] if depth < _MOST_INCLUDES else ():
+                for name in _matching(overlay, pattern[1:] if pattern[0] == "/" else f"{parent(path)}/{pattern}"):
                     yield from _configured(overlay, name, depth + 1)
-        elif words and words[0] != "include":
-            yield from (word.partition("=")[0].strip("/") for word in words)
+        elif text and words[0] != "hwcap":
+            yield text.strip("/")  # one folder a line, spaces and colons being part of its name
 
 
 def _matching(overlay: Overlay, pattern: str) -> list[str]:
@@ -112,7 +110,7 @@ def _in_folder(overlay: Overlay, folder: str, hwcaps: str) -> list[_Library]:
     for name in overlay.children(folder):
         path = f"{folder}/{name}"
         is_named_so = any(fnmatchcase(name, pattern) for pattern in _NAMES)
-        if not is_named_so or any(fnmatchcase(name, pattern) for pattern in _TEMPORARY) or not overlay.is_file(path):
+        if not is_named_so or not overlay.is_file(path):
             continue
         facts = json.loads(overlay.library(path) or "null")
         flags = _FLAGS.get((facts["bits"], facts["machine"])) if facts else None
@@ -129,10 +127,12 @@ def _in_folder(overlay: Overlay, folder: str, hwcaps: str) -> list[_Library]:
         newer = old is not None and is_link == old[1] and _compared(old[0], name) < 0
         if old is None or (not is_link and old[1]) or newer:
             found[soname] = (name, is_link, flags)
+    if hwcaps:  # no links are made there, and the cache names the files themselves
+        return [_Library(soname, f"/{folder}/{name}", flags, hwcaps) for soname, (name, _, flags) in found.items()]
     for soname, (name, is_link, _) in found.items():
         if not is_link:
             _make_link(overlay, folder, soname, name)
-    return [_Library(soname, f"/{folder}/{soname}", flags, hwcaps) for soname, (_, _, flags) in found.items()]
+    return [_Library(soname, f"/{folder}/{soname}", flags) for soname, (_, _, flags) in found.items()]
 
 
 def _make_link(overlay: Overlay, folder: str, soname: str, name: str) -> None:
