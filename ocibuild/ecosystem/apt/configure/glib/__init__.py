@@ -1,0 +1,1 @@
+"""GLib's own formats, as far as its compiled settings schemas need them."""
