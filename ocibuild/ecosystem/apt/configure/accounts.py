@@ -8,10 +8,12 @@ import re
 from ocibuild.ecosystem.apt.configure.context import FIXED_DAY, Context
 from ocibuild.image.overlay import Overlay
 
-__all__ = ["shadow_on", "system_user", "write_here_document"]
+__all__ = ["add_system_group", "add_system_user", "group_number", "shadow_on", "write_here_document"]
 
 _SHADOW_GROUP = 42
 _SHADOW_MODE = 0o640
+_NO_GROUP = 65534
+_SYSTEM_NUMBERS = range(100, 1000)
 
 
 def write_here_document(context: Context, path: str) -> None:
@@ -49,8 +51,53 @@ def _shadow(overlay: Overlay, path: str, shadow_path: str, rest: str) -> None:
     overlay.write(shadow_path, "".join(f"{line}\n" for line in shadows), mode=_SHADOW_MODE, gid=_SHADOW_GROUP)
 
 
-def system_user(context: Context, name: str) -> None:
-    """The operation: a system account that base-passwd has already; where it lacks, a free number would be taken."""
-    accounts = {line.partition(":")[0] for line in context.overlay.read_text("etc/passwd", "").splitlines()}
-    if name not in accounts:
-        context.refuse(f"adduser would choose a number for the account {name}")
+def add_system_group(context: Context, name: str) -> None:
+    """The operation ``system-group``: ``addgroup --system``, with the first free number."""
+    overlay = context.overlay
+    if group_number(overlay, name) is None:
+        _append_group(overlay, name, _first_free(_numbers(overlay, "etc/group")))
+
+
+def add_system_user(context: Context, name: str, home: str, own_group: str = "") -> None:
+    """The operation ``system-user``: ``adduser --system --no-create-home --home HOME``, with ``--group`` if so said."""
+    overlay = context.overlay
+    if any(line.startswith(f"{name}:") for line in overlay.read_text("etc/passwd", "").splitlines()):
+        return
+    taken = _numbers(overlay, "etc/passwd")
+    gid = group_number(overlay, name)
+    if not own_group:
+        uid, gid = _first_free(taken), _NO_GROUP
+    elif gid is None:
+        uid = gid = _first_free(taken | _numbers(overlay, "etc/group"))
+        _append_group(overlay, name, gid)
+    else:
+        context.refuse(f"there is a group {name}, but no such account")
+        return
+    _append(overlay, "etc/passwd", f"{name}:x:{uid}:{gid}::{home}:/usr/sbin/nologin")
+    _append(overlay, "etc/shadow", f"{name}:!:{FIXED_DAY}::::::")
+
+
+def group_number(overlay: Overlay, name: str) -> int | None:
+    """The number of the group; None where there is no such group."""
+    fields = (line.split(":") for line in overlay.read_text("etc/group", "").splitlines())
+    return next((int(each[2]) for each in fields if each[0] == name and len(each) > 2), None)  # noqa: PLR2004 - group(5)
+
+
+def _append_group(overlay: Overlay, name: str, gid: int) -> None:
+    _append(overlay, "etc/group", f"{name}:x:{gid}:")
+    _append(overlay, "etc/gshadow", f"{name}:!::")
+
+
+def _append(overlay: Overlay, path: str, line: str) -> None:
+    if overlay.is_file(path):
+        overlay.write(path, f"{overlay.read_text(path)}{line}\n")
+
+
+def _numbers(overlay: Overlay, path: str) -> set[int]:
+    fields = (line.split(":") for line in overlay.read_text(path, "").splitlines())
+    return {int(each[2]) for each in fields if len(each) > 2 and each[2].isdigit()}  # noqa: PLR2004 - passwd(5)
+
+
+def _first_free(taken: set[int]) -> int:
+    """The first number of adduser.conf(5)'s range for system accounts that is not taken."""
+    return next(number for number in _SYSTEM_NUMBERS if number not in taken)

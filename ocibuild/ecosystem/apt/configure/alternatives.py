@@ -17,6 +17,7 @@ __all__ = [
     "AlternativeCall",
     "alternative_calls",
     "install_alternative",
+    "install_named_alternative",
     "remove_alternative",
     "run_alternative_calls",
 ]
@@ -126,10 +127,21 @@ def run_alternative_calls(context: Context) -> None:
     for call in alternative_calls(context.part.text):
         if not call.link:
             remove_alternative(context.overlay, call.name, call.path)
-        elif context.overlay.is_file(call.path.lstrip("/")) or context.overlay.is_folder(call.path.lstrip("/")):
+        elif _exists(context.overlay, call.path):
             install_alternative(context.overlay, call)
         elif "|| true" not in context.part.text:
             context.refuse(f"update-alternatives would fail: there is no {call.path}")
+
+
+def install_named_alternative(context: Context, link: str, name: str, path: str, priority: str, *slaves: str) -> None:
+    """The operation: one call that the script writes with variables; ``slaves`` are links, names and paths in turn."""
+    words = [context.expanded(word) for word in (link, name, path, *slaves)]
+    link, name, path = words[:3]
+    rest = tuple((words[index], words[index + 1], words[index + 2]) for index in range(3, len(words), 3))
+    if _exists(context.overlay, path):
+        install_alternative(context.overlay, AlternativeCall(name, path, link, int(priority), rest))
+    else:
+        context.refuse(f"update-alternatives would fail: there is no {path}")
 
 
 def install_alternative(overlay: Overlay, call: AlternativeCall) -> None:
@@ -172,11 +184,16 @@ def _write(overlay: Overlay, group: Alternative, old: Alternative) -> None:
     _link(overlay, group.link, group.name, current.path)
     for slave, link in sorted(group.slaves.items()):
         file = current.slaves.get(slave, "")
-        if file and (overlay.is_file(file.lstrip("/")) or overlay.is_folder(file.lstrip("/"))):
+        if file and _exists(overlay, file):
             _link(overlay, link, slave, file)
         else:
             _remove_link(overlay, link, slave)
             overlay.remove(f"{_LINKS}/{slave}")
+
+
+def _exists(overlay: Overlay, path: str) -> bool:
+    where = path.lstrip("/")
+    return overlay.is_file(where) or overlay.is_folder(where)
 
 
 def _link(overlay: Overlay, link: str, name: str, target: str) -> None:

@@ -34,7 +34,7 @@ class Context:
     """A known part of a package's script, to be done in ``overlay``, the tree of an image of this ``architecture``.
 
     ``pending`` names what is made once, when every package is configured (caches that depend on all of them), and the
-    package that asked for it first.
+    package that asked for it first; ``activated`` are triggers that scripts activate by name.
     """
 
     overlay: Overlay
@@ -43,6 +43,7 @@ class Context:
     member: str
     part: ScriptPart
     pending: dict[str, str] = field(default_factory=dict)
+    activated: list[str] = field(default_factory=list)
     unknown: list[UnknownScript] = field(default_factory=list)
 
     @property

@@ -10,7 +10,7 @@ from ocibuild.core.errors import ImageError
 from ocibuild.ecosystem.apt.configure.context import Context
 from ocibuild.image.overlay import Overlay
 
-__all__ = ["divert_unmoved", "refuse_diverted", "undivert_unmoved"]
+__all__ = ["divert_unmoved", "refuse_diverted", "require_diversion", "undivert_unmoved"]
 
 _DATABASE = "var/lib/dpkg/diversions"
 _Diversion = tuple[str, str, str]
@@ -43,6 +43,14 @@ def refuse_diverted(context: Context, *paths: str) -> None:
     for path, _, package in _read(context.overlay):
         if path in paths:
             context.refuse(f"{path} is diverted by {package}")
+
+
+def require_diversion(context: Context, *paths: str) -> None:
+    """The operation ``diverted``: the part does nothing where the package itself diverts each of the paths."""
+    entries = _read(context.overlay)
+    for path in paths:
+        if not any(known == path and package == context.package.name for known, _, package in entries):
+            context.refuse(f"{path} is not diverted by {context.package.name}")
 
 
 def _read(overlay: Overlay) -> list[_Diversion]:

@@ -1,5 +1,6 @@
 """Operations on single files and folders, with their arguments in the table of known parts."""
 
+import hashlib
 from collections.abc import Mapping
 
 from ocibuild.ecosystem.apt.configure.context import Context, Operation
@@ -78,6 +79,12 @@ def _write_line(context: Context, path: str, *words: str) -> None:
     context.overlay.write(path, f"{context.expanded(' '.join(words))}\n")
 
 
+def _line_missing(context: Context, path: str, *words: str) -> None:
+    """A file of one line where there is none."""
+    if path not in context.overlay:
+        context.overlay.write(path, f"{' '.join(words)}\n")
+
+
 def _library_link(context: Context, name: str) -> None:
     """The link of a folder of libraries (``lib32``) into a merged /usr, there as long as the folder is."""
     entry = context.overlay.get(name)
@@ -130,6 +137,20 @@ def _absent(context: Context, *paths: str) -> None:
             context.refuse(f"it would act upon /{path}")
 
 
+def _no_link(context: Context, path: str) -> None:
+    """The part removes the path where it is a link, which an older version left: nothing where it is none."""
+    entry = context.overlay.get(path)
+    if entry is not None and entry.kind == "symlink":
+        context.refuse(f"/{path} is a link of an older version")
+
+
+def _mode_is(context: Context, path: str, mode: str) -> None:
+    """What the part does is known for a file of this mode only."""
+    entry = context.overlay.get(context.overlay.resolved(path))
+    if entry is None or entry.mode != int(mode, 8):
+        context.refuse(f"/{path} has not the mode {mode}")
+
+
 def _absent_other(context: Context, folder: str, *names: str) -> None:
     """The part would run what is in the folder: nothing but these, which are known to do nothing here."""
     for name in context.overlay.children(folder):
@@ -144,6 +165,20 @@ def _not_in_ucf(context: Context, path: str) -> None:
         context.refuse(f"{path} is registered with ucf")
 
 
+def _trigger(context: Context, name: str) -> None:
+    """``dpkg-trigger NAME``."""
+    context.activated.append(context.expanded(name))
+
+
+def _current_default(context: Context, name: str, path: str) -> None:
+    """base-files' own: a file that is an old default becomes the current one."""
+    current = context.overlay.read(f"usr/share/base-files/{name}")
+    if context.overlay.is_file(path) and context.overlay.read(path) != current:
+        digest = hashlib.md5(context.overlay.read(path), usedforsecurity=False).hexdigest()
+        if digest in context.overlay.read_text(f"usr/share/base-files/{name}.md5sums", ""):
+            context.overlay.write(path, current)
+
+
 def _later(context: Context, *names: str) -> None:
     """Caches that are made once, at the end (:mod:`ocibuild.ecosystem.apt.configure.caches`)."""
     for name in names:
@@ -154,19 +189,24 @@ FILE_OPERATIONS: Mapping[str, Operation] = {
     "absent": _absent,
     "absent-other": _absent_other,
     "copy-missing": _copy_missing,
+    "current-default": _current_default,
     "file": _file,
     "folder-missing": _folder_missing,
     "later": _later,
     "library-link": _library_link,
+    "line-missing": _line_missing,
     "link": _link,
     "link-missing": _link_missing,
     "local-folder": _local_folder,
     "merged-usr": _merged_usr,
+    "mode-is": _mode_is,
     "moved-folder": _moved_folder,
+    "no-link": _no_link,
     "not-in-ucf": _not_in_ucf,
     "remove": _remove,
     "touch": _touch,
     "touch-missing": _touch_missing,
+    "trigger": _trigger,
     "usr-local-folder": _usr_local_folder,
     "write-line": _write_line,
 }

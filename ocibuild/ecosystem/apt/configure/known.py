@@ -1,7 +1,8 @@
 """The table of known script parts: which part is done by which operations.
 
 ``known_scripts.toml`` is the data. An entry holds the part's key (:attr:`ScriptPart.key`), where it was seen, and what
-it does as words: the name of an operation (:mod:`ocibuild.ecosystem.apt.configure.operations`) and its arguments.
+it does as lines of words: the name of an operation (:mod:`ocibuild.ecosystem.apt.configure.operations`) and its
+arguments.
 """
 
 import tomllib
@@ -9,40 +10,56 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from ocibuild.ecosystem.apt.configure.package import ConfiguredPackage, UnknownScript
 from ocibuild.ecosystem.apt.configure.parts import ScriptPart, split_script
+from ocibuild.ecosystem.apt.version import compare
 
 __all__ = ["KnownPart", "known_parts", "script_parts", "unknown_scripts", "unknown_why"]
 
 _MEMBERS = ("preinst", "postinst")
+Operations = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class KnownPart:
     """What a known part does.
 
-    ``does`` are the operations of ``preinst install`` or ``postinst configure``, ``triggered`` those of ``postinst
-    triggered``. ``new_install_only`` is set where what an upgrade would do is not known.
+    ``install`` are the operations of ``preinst install`` or ``postinst configure`` where no version was configured
+    before, ``upgrade`` those where one was, from version ``since`` on (``""``: any); None where that is not known.
+    ``triggered`` are those of ``postinst triggered``, None where that is not known.
     """
 
-    does: tuple[tuple[str, ...], ...]
-    triggered: tuple[tuple[str, ...], ...]
-    new_install_only: bool
+    install: Operations
+    upgrade: Operations | None
+    since: str
+    triggered: Operations | None
+
+    def does(self, previous_version: str) -> "Operations | None":
+        """What is to be done where ``previous_version`` was configured before (``""`` for none); None if not known."""
+        if not previous_version:
+            return self.install
+        return None if self.since and compare(previous_version, self.since) < 0 else self.upgrade
 
 
 @cache
 def known_parts() -> Mapping[str, KnownPart]:
     """The shipped table, by key."""
     text = resources.files(__package__).joinpath("known_scripts.toml").read_text("utf-8")
-    return {
-        entry["sha256"]: KnownPart(
-            tuple(tuple(words.split()) for words in entry["does"]),
-            tuple(tuple(words.split()) for words in entry.get("triggered", ())),
-            entry.get("only", "") == "install",
-        )
-        for entry in tomllib.loads(text)["part"]
-    }
+    return {entry["sha256"]: _known_part(entry) for entry in tomllib.loads(text)["part"]}
+
+
+def _known_part(entry: Mapping[str, Any]) -> KnownPart:
+    install = _operations(entry["does"])
+    upgrade = install if "upgrade" not in entry else _operations(entry["upgrade"])
+    is_snippet = " snippet, " in entry["seen"]  # debhelper's snippets ask for "configure" and leave triggers alone
+    triggered = _operations(entry["triggered"]) if "triggered" in entry else () if is_snippet else None
+    return KnownPart(install, None if entry.get("only") == "install" else upgrade, entry.get("since", ""), triggered)
+
+
+def _operations(lines: Sequence[str]) -> Operations:
+    return tuple(tuple(line.split()) for line in lines)
 
 
 def script_parts(package: ConfiguredPackage, member: str) -> list[ScriptPart]:
@@ -72,9 +89,10 @@ def unknown_why(part: ScriptPart, package: ConfiguredPackage) -> str:
     known = known_parts().get(part.key)
     if known is None:
         return f"a snippet of {part.tool} is not known" if part.tool else _first_words(part.normalised.splitlines())
-    if known.new_install_only and package.previous_version:
-        return f"known for a new install only, and {package.previous_version} is installed"
-    return ""
+    if known.does(package.previous_version) is not None:
+        return ""
+    since = f" or an upgrade from {known.since} on" if known.since else ""
+    return f"known for a new install{since}, and {package.previous_version} is installed"
 
 
 def _first_words(lines: Sequence[str]) -> str:

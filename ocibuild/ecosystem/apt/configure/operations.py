@@ -2,15 +2,22 @@
 
 from collections.abc import Mapping
 
-from ocibuild.ecosystem.apt.configure.accounts import shadow_on, system_user, write_here_document
-from ocibuild.ecosystem.apt.configure.alternatives import run_alternative_calls
+from ocibuild.ecosystem.apt.configure.accounts import add_system_group, add_system_user, shadow_on, write_here_document
+from ocibuild.ecosystem.apt.configure.alternatives import install_named_alternative, run_alternative_calls
 from ocibuild.ecosystem.apt.configure.certificate_list import configure_certificates
 from ocibuild.ecosystem.apt.configure.context import Context, Operation
-from ocibuild.ecosystem.apt.configure.diversions import divert_unmoved, refuse_diverted, undivert_unmoved
+from ocibuild.ecosystem.apt.configure.diversions import (
+    divert_unmoved,
+    refuse_diverted,
+    require_diversion,
+    undivert_unmoved,
+)
 from ocibuild.ecosystem.apt.configure.files import FILE_OPERATIONS
+from ocibuild.ecosystem.apt.configure.maintscript import run_helper_calls
+from ocibuild.ecosystem.apt.configure.ownership import add_override, refuse_overridden, set_owner
 from ocibuild.ecosystem.apt.configure.pam import pam_auth_update
 from ocibuild.ecosystem.apt.configure.shells import add_shells, update_shells
-from ocibuild.ecosystem.apt.configure.systemd import enable_units, update_rc
+from ocibuild.ecosystem.apt.configure.systemd import enable_units, enable_user_units, update_rc
 
 __all__ = ["OPERATIONS"]
 
@@ -22,15 +29,23 @@ def _update_shells(context: Context) -> None:
 OPERATIONS: Mapping[str, Operation] = {
     **FILE_OPERATIONS,
     "add-shell": add_shells,
+    "alternative": install_named_alternative,
     "alternatives": run_alternative_calls,
     "certificates-configuration": configure_certificates,
     "divert": divert_unmoved,
+    "diverted": require_diversion,
     "enable-units": enable_units,
+    "enable-user-units": enable_user_units,
     "here-document": write_here_document,
+    "maintscript": run_helper_calls,
+    "no-override": refuse_overridden,
     "not-diverted": refuse_diverted,
+    "owner": set_owner,
     "pam-auth-update": pam_auth_update,
     "shadow-on": shadow_on,
-    "system-user": system_user,
+    "statoverride": add_override,
+    "system-group": add_system_group,
+    "system-user": add_system_user,
     "undivert": undivert_unmoved,
     "update-rc": update_rc,
     "update-shells": _update_shells,

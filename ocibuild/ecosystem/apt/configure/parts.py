@@ -35,7 +35,10 @@ _VARIABLES: Mapping[str, tuple[tuple[re.Pattern[str], str], ...]] = {
         (re.compile(rf"(?<=/etc/init\.d/)({_NAME})(?=\")"), "@INIT@"),
         (re.compile(rf"(?<=update-rc\.d )({_NAME})(?= defaults)"), "@INIT@"),
         (
-            re.compile(rf"(?<=invoke-rc\.d )((?:--skip-systemd-native )?{_NAME})(?= (?:\$_dh_action|restart|start) )"),
+            re.compile(
+                rf"(?:(?<=invoke-rc\.d )|(?<=invoke-rc\.d --skip-systemd-native ))({_NAME})"
+                r"(?= (?:\$_dh_action|restart|start) )"
+            ),
             "@INIT@",
         ),
     ),

@@ -29,16 +29,17 @@ def configure(
     if unknown:
         return ConfigureReport(tuple(unknown))
     pending: dict[str, str] = {}
+    activated: list[str] = []
     for member in _MEMBERS:
         for package in packages:
             for part in script_parts(package, member):
-                context = Context(overlay, architecture, package, member, part, pending, unknown)
-                _run(context, known_parts()[part.key].does)
-    for package, triggers in triggered_packages(overlay, packages, changed_paths):
+                context = Context(overlay, architecture, package, member, part, pending, activated, unknown)
+                _run(context, known_parts()[part.key].does(package.previous_version) or ())
+    for package, triggers in triggered_packages(overlay, packages, {*changed_paths, *activated}):
         for part in script_parts(package, "postinst"):
-            context = Context(overlay, architecture, package, "postinst", part, pending, unknown)
+            context = Context(overlay, architecture, package, "postinst", part, pending, activated, unknown)
             known = known_parts().get(part.key)
-            if known is None:
+            if known is None or known.triggered is None:
                 context.refuse(f"it is triggered by {', '.join(triggers)}, and is not known")
             else:
                 _run(context, known.triggered)

@@ -5,37 +5,61 @@ in a tree that is being made there is no /run/systemd/system, and deb-systemd-in
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ocibuild.core.paths import parent
 from ocibuild.ecosystem.apt.configure.context import Context
 from ocibuild.image.overlay import Overlay
 
-__all__ = ["enable_units", "update_rc"]
+__all__ = ["enable_units", "enable_user_units", "update_rc"]
 
-_STATE = "var/lib/systemd/deb-systemd-helper-enabled"
-_UNIT_FOLDERS = ("etc/systemd/system", "lib/systemd/system", "usr/lib/systemd/system")
-_ENABLED = "etc/systemd/system"
+
+@dataclass(frozen=True, slots=True)
+class _Manager:
+    """The system's manager, or every user's: where its units lie and where what is enabled is recorded."""
+
+    state: str
+    enabled: str
+    unit_folders: tuple[str, ...]
+
+
+_SYSTEM = _Manager(
+    "var/lib/systemd/deb-systemd-helper-enabled",
+    "etc/systemd/system",
+    ("etc/systemd/system", "lib/systemd/system", "usr/lib/systemd/system"),
+)
+_USER = _Manager(
+    "var/lib/systemd/deb-systemd-user-helper-enabled",
+    "etc/systemd/user",
+    ("etc/systemd/user", "usr/lib/systemd/user"),
+)
 
 
 def enable_units(context: Context) -> None:
     """The operation: ``enable`` for the units that the part names, where they were enabled or are new."""
     for unit in dict.fromkeys(context.part.captures):
-        _enable(context.overlay, unit)
+        _enable(context.overlay, _SYSTEM, unit)
 
 
-def _enable(overlay: Overlay, unit: str) -> None:
-    path = _unit_path(overlay, unit)
-    if path is None or not _was_enabled(overlay, unit):
+def enable_user_units(context: Context) -> None:
+    """The operation: the same for units of every user's manager (``deb-systemd-helper --user``)."""
+    for unit in dict.fromkeys(context.part.captures):
+        _enable(context.overlay, _USER, unit)
+
+
+def _enable(overlay: Overlay, manager: _Manager, unit: str) -> None:
+    path = _unit_path(overlay, manager, unit)
+    if path is None or not _was_enabled(overlay, manager, unit):
         return
-    links = [*_links(overlay, unit, path)]
+    links = [*_links(overlay, manager, unit, path)]
     if not links:
         return
-    recorded = f"{_STATE}/{unit}.dsh-also"
+    recorded = f"{manager.state}/{unit}.dsh-also"
     old = overlay.read_text(recorded, "").splitlines()
-    overlay.make_folders(_STATE)
+    overlay.make_folders(manager.state)
     overlay.write(recorded, "".join(f"/{link}\n" for link, _ in links))
     for link, target in links:
-        state = f"{_STATE}/{link.removeprefix(f'{_ENABLED}/')}"
+        state = f"{manager.state}/{link.removeprefix(f'{manager.enabled}/')}"
         overlay.make_folders(parent(state))
         if state not in overlay:
             overlay.write(state, b"")
@@ -44,22 +68,21 @@ def _enable(overlay: Overlay, unit: str) -> None:
             overlay.symlink(link, target)
 
 
-def _unit_path(overlay: Overlay, unit: str) -> str | None:
+def _unit_path(overlay: Overlay, manager: _Manager, unit: str) -> str | None:
     """The unit's file, by the name that deb-systemd-helper finds it under; a template's for an instance."""
     stem, at, rest = unit.partition("@")
     names = [unit] + ([f"{stem}@.{rest.rpartition('.')[2]}"] if at and not rest.startswith(".") else [])
-    return next(
-        (path for name in names for folder in _UNIT_FOLDERS if overlay.is_file(path := f"{folder}/{name}")), None
-    )
+    paths = (f"{folder}/{name}" for name in names for folder in manager.unit_folders)
+    return next((path for path in paths if overlay.is_file(path)), None)
 
 
-def _was_enabled(overlay: Overlay, unit: str) -> bool:
+def _was_enabled(overlay: Overlay, manager: _Manager, unit: str) -> bool:
     """Whether every link that was made for the unit is still there; true for a unit that is new."""
-    links = overlay.read_text(f"{_STATE}/{unit}.dsh-also", "").splitlines()
+    links = overlay.read_text(f"{manager.state}/{unit}.dsh-also", "").splitlines()
     return all(link.lstrip("/") in overlay for link in links)
 
 
-def _links(overlay: Overlay, unit: str, path: str) -> Iterator[tuple[str, str]]:
+def _links(overlay: Overlay, manager: _Manager, unit: str, path: str) -> Iterator[tuple[str, str]]:
     """The links that the [Install] section asks for, those of Also= included, in the order of its lines."""
     also = []
     section = ""
@@ -71,16 +94,16 @@ def _links(overlay: Overlay, unit: str, path: str) -> Iterator[tuple[str, str]]:
             continue
         for word in value.split():
             if key.strip() == "Alias":
-                yield f"{_ENABLED}/{word}", f"/{path}"
+                yield f"{manager.enabled}/{word}", f"/{path}"
             elif key.strip() in ("WantedBy", "RequiredBy"):
                 folder = f"{word}.{'wants' if key.strip() == 'WantedBy' else 'requires'}"
-                yield f"{_ENABLED}/{folder}/{unit}", f"/{path}"
+                yield f"{manager.enabled}/{folder}/{unit}", f"/{path}"
             elif key.strip() == "Also":
                 also.append(word)
     for other in also:
-        other_path = _unit_path(overlay, other)
+        other_path = _unit_path(overlay, manager, other)
         if other != unit and other_path is not None:
-            yield from _links(overlay, other, other_path)
+            yield from _links(overlay, manager, other, other_path)
 
 
 def update_rc(context: Context) -> None:
