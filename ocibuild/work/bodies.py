@@ -26,7 +26,8 @@ class PackageBodies:
     """Gives each package's verified file, from the store or from its source. A context manager: leaving ends downloads.
 
     ``addresses`` maps a source's name to its address on this machine; a package's URL is address and path, joined.
-    ``urls`` are of packages that are elsewhere on this machine's sources, by SHA-256.
+    ``urls`` are of packages that are elsewhere on this machine's sources, by SHA-256. Setting ``stopped`` ends
+    downloads.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class PackageBodies:
         http: HttpClient,
         events: EventSink,
         urls: Mapping[str, str] = MappingProxyType({}),
+        stopped: threading.Event | None = None,
     ) -> None:
         self._store = store
         self._addresses = addresses
@@ -45,7 +47,7 @@ class PackageBodies:
         self._futures: dict[str, Future[Path]] = {}
         self._pool = ThreadPoolExecutor(_MOST_AT_ONCE, "fetch")
         self._lock = threading.Lock()
-        self._stopped = threading.Event()
+        self._stopped = stopped or threading.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -53,7 +55,8 @@ class PackageBodies:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stopped.set()
+        if kind is not None:  # after a success everything that was asked for is here
+            self._stopped.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def url(self, package: LockedPackage) -> str:

@@ -3,14 +3,15 @@
 import hashlib
 import io
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Executor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
 from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.digest import Digest
-from ocibuild.core.errors import UsageError
+from ocibuild.core.errors import BuildError, UsageError
 from ocibuild.core.events import EventSink, TaskAdvanced, TaskFinished, TaskStarted
 from ocibuild.core.package import LockedPackage
 from ocibuild.image.recording import Recorder
@@ -73,6 +74,9 @@ class LayerMaker:
 
     The same recipe gives the same raw bytes on every machine, whatever is cached, and the same compressed bytes with
     the same compressor and nothing cached by another one.
+
+    ``stopped`` is set when a layer fails or the build is interrupted; whoever else works for the build may watch it, so
+    that nobody waits for what is not wanted any more.
     """
 
     def __init__(
@@ -83,7 +87,9 @@ class LayerMaker:
         budget: MemoryBudget,
         events: EventSink,
         workers: int | None = None,
+        stopped: threading.Event | None = None,
     ) -> None:
+        self._stopped = stopped or threading.Event()
         self._store = store
         self._fragments = FragmentStore(store)
         self._compressor = compressor
@@ -100,8 +106,12 @@ class LayerMaker:
         ):
             futures = [drivers.submit(self._make, recipe, pool) for recipe in recipes]
             try:
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                for future in done:  # raises the error that came first; those that it causes come after it
+                    future.result()
                 return [future.result() for future in futures]
             except BaseException:
+                self._stopped.set()
                 for future in futures:
                     future.cancel()
                 raise
@@ -180,6 +190,8 @@ class LayerMaker:
         placement = fragment.place()
         recorder = Recorder(fragment.key)
         for cut in cuts(write_entries(_without_folders(recorder, placement.entries))):
+            if self._stopped.is_set():
+                raise BuildError(f"placing {fragment.subject} was ended, since the build ends")
             writer.add(cut, fragment_cuts)
             self._events(TaskAdvanced(task, len(cut)))
         known = KnownFragment(fragment.key, recorder.table(), dict(placement.notes))

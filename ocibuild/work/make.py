@@ -1,6 +1,7 @@
 """Making an image that the store does not have: bases, resolutions and layers of every platform."""
 
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -92,12 +93,14 @@ class Workshop:
         self.machine = machine
         options = request.options
         memory = options.memory_bytes or _DEFAULT_MEMORY_BYTES
+        self._stopped = threading.Event()
         self.maker = LayerMaker(
             machine.store,
             compressor_for(options.compression or Compression.ZSTD),
             budget=MemoryBudget(max(_LEAST_BUDGET_BYTES, memory - _OWN_MEMORY_BYTES)),
             events=machine.events,
             workers=options.jobs or os.cpu_count(),
+            stopped=self._stopped,
         )
         self._asks = asked(request.spec, options)
         self._resolver: Resolver | LockedResolver = Resolver(
@@ -122,6 +125,7 @@ class Workshop:
             http=self.machine.remote.http,
             events=self.machine.events,
             urls=resolution.urls,
+            stopped=self._stopped,
         )
 
     def plan(self, platform: Platform) -> tuple[PlatformBuild, Resolution]:

@@ -1,6 +1,7 @@
 import io
 import os
 import tarfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,6 +68,31 @@ def read(folder: Path, layer: MadeLayer, compression: Compression = Compression.
     assert Digest.of(raw) == layer.diff_id
     assert len(raw) == layer.raw_bytes
     return raw
+
+
+def test_an_error_ends_the_other_layers_and_is_the_one_that_is_raised(tmp_path: Path) -> None:
+    stopped, waiting = threading.Event(), threading.Event()
+
+    def wait_for_the_end() -> Placement:  # as for a download of a server that says nothing any more
+        waiting.set()
+        assert stopped.wait(20)
+        raise BuildError("stopped")
+
+    def fail() -> Placement:
+        assert waiting.wait(20)
+        raise BuildError("the archive is damaged")
+
+    making = LayerMaker(
+        Store.at(tmp_path),
+        compressor_for(Compression.ZSTD),
+        budget=MemoryBudget(64 * MEGABYTE),
+        events=discard,
+        workers=2,
+        stopped=stopped,
+    )
+    slow, damaged = FragmentRecipe("0" * 64, "slow", wait_for_the_end), FragmentRecipe("1" * 64, "damaged", fail)
+    with pytest.raises(BuildError, match="damaged"):
+        making.make_all([recipe("slow", slow), recipe("damaged", damaged)])
 
 
 @pytest.mark.parametrize("compression", list(Compression))
