@@ -1,7 +1,7 @@
 """``loaders.cache``, in which ``gdk-pixbuf-query-loaders`` notes what each of GdkPixbuf's loaders reads.
 
-Source: the format is that of gdk-pixbuf 2.42's ``gdk-pixbuf/queryloaders.c``, the order that of the maintainer script of
-Debian's libgdk-pixbuf-2.0-0.
+Source: the format is that of gdk-pixbuf 2.42's ``gdk-pixbuf/queryloaders.c``, the order that of the maintainer script
+of Debian's libgdk-pixbuf-2.0-0.
 """
 
 import re
