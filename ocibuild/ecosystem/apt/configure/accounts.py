@@ -68,7 +68,7 @@ def add_system_user(context: Context, name: str, home: str, own_group: str = "")
     if not own_group:
         uid, gid = _first_free(taken), _NO_GROUP
     elif gid is None:
-        uid = gid = _first_free(taken | _numbers(overlay, "etc/group"))
+        uid, gid = _first_free(taken), _first_free(_numbers(overlay, "etc/group"))
         _append_group(overlay, name, gid)
     else:
         context.refuse(f"there is a group {name}, but no such account")

@@ -10,6 +10,14 @@ __all__ = ["FILE_OPERATIONS", "STAFF", "copy_missing"]
 
 STAFF = 50
 """The group that may write below /usr/local where the image says so; its number is Debian's, base-passwd's."""
+_PROGRAM_FOLDERS = (
+    "usr/local/sbin",
+    "usr/local/bin",
+    "usr/sbin",
+    "usr/bin",
+    "sbin",
+    "bin",
+)  # the PATH of dpkg's scripts
 _STAFF_POLICY = "etc/staff-group-for-usr-local"
 
 
@@ -35,9 +43,9 @@ def _touch_missing(context: Context, path: str, mode: str) -> None:
         context.overlay.write(path, b"", mode=int(mode, 8))
 
 
-def _folder_missing(context: Context, path: str, mode: str = "755", gid: str = "0") -> None:
-    """A folder of root's where there is none."""
-    context.overlay.make_folders(context.expanded(path), mode=int(mode, 8), gid=int(gid))
+def _folder_missing(context: Context, path: str, mode: str = "755", gid: str = "0", uid: str = "0") -> None:
+    """A folder where there is none."""
+    context.overlay.make_folders(context.expanded(path), mode=int(mode, 8), uid=int(uid), gid=int(gid))
 
 
 def _link_missing(context: Context, path: str, target: str) -> None:
@@ -79,10 +87,11 @@ def _write_line(context: Context, path: str, *words: str) -> None:
     context.overlay.write(path, f"{context.expanded(' '.join(words))}\n")
 
 
-def _line_missing(context: Context, path: str, *words: str) -> None:
-    """A file of one line where there is none."""
+def _lines_missing(context: Context, path: str, *words: str) -> None:
+    """A file of these lines (a word ``|`` stands between them) where there is none."""
     if path not in context.overlay:
-        context.overlay.write(path, f"{' '.join(words)}\n")
+        context.overlay.make_folders(path.rpartition("/")[0])
+        context.overlay.write(path, " ".join(words).replace(" | ", "\n") + "\n")
 
 
 def _library_link(context: Context, name: str) -> None:
@@ -151,6 +160,15 @@ def _mode_is(context: Context, path: str, mode: str) -> None:
         context.refuse(f"/{path} has not the mode {mode}")
 
 
+def _no_program(context: Context, *names: str) -> None:
+    """Programs that the part would run if they were on the path; it does nothing where none is."""
+    for name in names:
+        for folder in _PROGRAM_FOLDERS:
+            if context.overlay.is_file(f"{folder}/{name}"):
+                context.refuse(f"it would run /{folder}/{name}")
+                return
+
+
 def _absent_other(context: Context, folder: str, *names: str) -> None:
     """The part would run what is in the folder: nothing but these, which are known to do nothing here."""
     for name in context.overlay.children(folder):
@@ -194,7 +212,7 @@ FILE_OPERATIONS: Mapping[str, Operation] = {
     "folder-missing": _folder_missing,
     "later": _later,
     "library-link": _library_link,
-    "line-missing": _line_missing,
+    "lines-missing": _lines_missing,
     "link": _link,
     "link-missing": _link_missing,
     "local-folder": _local_folder,
@@ -202,6 +220,7 @@ FILE_OPERATIONS: Mapping[str, Operation] = {
     "mode-is": _mode_is,
     "moved-folder": _moved_folder,
     "no-link": _no_link,
+    "no-program": _no_program,
     "not-in-ucf": _not_in_ucf,
     "remove": _remove,
     "touch": _touch,

@@ -13,11 +13,13 @@ from ocibuild.ecosystem.apt.configure.diversions import (
     undivert_unmoved,
 )
 from ocibuild.ecosystem.apt.configure.files import FILE_OPERATIONS
+from ocibuild.ecosystem.apt.configure.fortran import link_module_folder
+from ocibuild.ecosystem.apt.configure.locales import list_locales
 from ocibuild.ecosystem.apt.configure.maintscript import run_helper_calls
 from ocibuild.ecosystem.apt.configure.ownership import add_override, refuse_overridden, set_owner
 from ocibuild.ecosystem.apt.configure.pam import pam_auth_update
 from ocibuild.ecosystem.apt.configure.shells import add_shells, update_shells
-from ocibuild.ecosystem.apt.configure.systemd import enable_units, enable_user_units, update_rc
+from ocibuild.ecosystem.apt.configure.systemd import enable_units, enable_user_units, record_units, update_rc
 
 __all__ = ["OPERATIONS"]
 
@@ -36,12 +38,15 @@ OPERATIONS: Mapping[str, Operation] = {
     "diverted": require_diversion,
     "enable-units": enable_units,
     "enable-user-units": enable_user_units,
+    "fortran-modules": link_module_folder,
     "here-document": write_here_document,
+    "list-locales": list_locales,
     "maintscript": run_helper_calls,
     "no-override": refuse_overridden,
     "not-diverted": refuse_diverted,
     "owner": set_owner,
     "pam-auth-update": pam_auth_update,
+    "record-units": record_units,
     "shadow-on": shadow_on,
     "statoverride": add_override,
     "system-group": add_system_group,

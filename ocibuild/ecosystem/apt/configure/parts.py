@@ -49,6 +49,11 @@ _VARIABLES: Mapping[str, tuple[tuple[re.Pattern[str], str], ...]] = {
     "dh_installdeb": (
         (re.compile(r"^(dpkg-maintscript-helper (?:[^\n\\]|\\.)*)\n", re.MULTILINE), "@HELPER@\n"),
     ),
+    "dh_fortran_mod": (
+        (re.compile(r"(?<=^multiarch=)\"([a-z0-9_-]+)\"$", re.MULTILINE), "@TRIPLET@"),
+        (re.compile(r"(?<=^base=)\"(gfortran-mod-[0-9]+)\"$", re.MULTILINE), "@MODULES@"),
+        (re.compile(r"(?<=^canoncomp=)'([A-Za-z0-9_.-]+)'$", re.MULTILINE), "@COMPILER@"),
+    ),
     "dh_ucf": ((re.compile(rf'(?<=")({_PATH})(?=")'), "@FILE@"),),
 }  # fmt: skip
 _REPEATED = re.compile(r"(@HELPER@\n|@ALTERNATIVE@\n|'@UNIT@' ?)(?:\1)+")

@@ -11,7 +11,7 @@ from ocibuild.core.paths import parent
 from ocibuild.ecosystem.apt.configure.context import Context
 from ocibuild.image.overlay import Overlay
 
-__all__ = ["enable_units", "enable_user_units", "update_rc"]
+__all__ = ["enable_units", "enable_user_units", "record_units", "update_rc"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ _SYSTEM = _Manager(
 _USER = _Manager(
     "var/lib/systemd/deb-systemd-user-helper-enabled",
     "etc/systemd/user",
-    ("etc/systemd/user", "usr/lib/systemd/user"),
+    ("etc/systemd/user", "lib/systemd/user", "usr/lib/systemd/user"),
 )
 
 
@@ -45,6 +45,22 @@ def enable_user_units(context: Context) -> None:
     """The operation: the same for units of every user's manager (``deb-systemd-helper --user``)."""
     for unit in dict.fromkeys(context.part.captures):
         _enable(context.overlay, _USER, unit)
+
+
+def record_units(context: Context) -> None:
+    """The operation: units that are enabled on request only: what enabling would link is recorded, for later purges.
+
+    A unit that was enabled before has its links brought up to date.
+    """
+    for unit in dict.fromkeys(context.part.captures):
+        recorded = f"{_SYSTEM.state}/{unit}.dsh-also"
+        path = _unit_path(context.overlay, _SYSTEM, unit)
+        if recorded in context.overlay and path is not None:
+            _enable(context.overlay, _SYSTEM, unit)
+        if path is not None:
+            links = [link for link, _ in _links(context.overlay, _SYSTEM, unit, path)]
+            context.overlay.make_folders(_SYSTEM.state)
+            context.overlay.write(recorded, "".join(f"/{link}\n" for link in links))
 
 
 def _enable(overlay: Overlay, manager: _Manager, unit: str) -> None:
