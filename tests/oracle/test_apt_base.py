@@ -77,6 +77,9 @@ def facts(path: Path) -> dict[str, Facts]:
             content: object = file.read() if file else member.linkname
             if name == "etc/shells":  # mmdebstrap links /bin between two runs of update-shells: another order
                 content = sorted(bytes(content).splitlines())  # type: ignore[call-overload]
+            if name == "var/lib/dpkg/diversions":  # in the order of unpacking, which is apt's and not ours
+                lines = bytes(content).splitlines()  # type: ignore[call-overload]
+                content = sorted(lines[start : start + 3] for start in range(0, len(lines), 3))
             found[name] = (member.type, oct(member.mode), member.uid, member.gid, content)
     return found
 
