@@ -72,11 +72,7 @@ class AptResolver:
     store: Store
     now: datetime
     events: EventSink
-    _read: dict[tuple[Source, tuple[str, ...]], _Archive] = field(default_factory=dict, init=False, repr=False)
-    _packages: PackagesReader = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_packages", PackagesReader(self.http, self.store, self.events))
+    _releases: dict[Source, Release] = field(default_factory=dict, init=False, repr=False)
 
     def resolve_base(self, suite: str, platform: Platform, sources: Sequence[Source]) -> AptResolution:
         """The packages of a new system: those of ``mmdebstrap --variant=minbase``.
@@ -128,8 +124,9 @@ class AptResolver:
             raise RepositoryError("there is no apt source to install packages from")
         source_addresses(sources)
         self._check_times(sources)
+        packages = PackagesReader(self.http, self.store, self.events)
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
-            return list(pool.map(lambda source: self._archive(source, architectures), sources))
+            return list(pool.map(lambda source: self._archive(source, architectures, packages), sources))
 
     def _check_times(self, sources: Sequence[Source]) -> None:
         times = {source.as_of for source in sources} - {None}
@@ -139,15 +136,14 @@ class AptResolver:
         for name in dict.fromkeys(source.name for source in sources if times and source.as_of is None):
             self.events(Notice(f"{name} has no known snapshots: its packages are those of today", warning=True))
 
-    def _archive(self, source: Source, architectures: tuple[str, ...]) -> _Archive:
-        key = (replace(source, origin=""), architectures)
-        known = self._read.get(key)
-        if known is not None:
-            return known
-        release = ReleaseReader(self.http, self.store.records, self.now, self.events).read(source)
-        indexes = self._packages.read(source, release, architectures)
-        archive = self._read[key] = _Archive(source, release, indexes)
-        return archive
+    def _archive(self, source: Source, architectures: tuple[str, ...], packages: PackagesReader) -> _Archive:
+        """The source, its indexes taken from the store where they are there: 50 MB that nothing holds afterwards."""
+        key = replace(source, origin="")
+        release = self._releases.get(key)
+        if release is None:
+            release = ReleaseReader(self.http, self.store.records, self.now, self.events).read(source)
+            self._releases[key] = release
+        return _Archive(source, release, packages.read(source, release, architectures))
 
 
 def _indexes(archives: Sequence[_Archive]) -> list[PackagesIndex]:

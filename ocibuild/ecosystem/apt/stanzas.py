@@ -1,7 +1,5 @@
 """Stanzas of Packages indexes and of dpkg's status, found by name and by what they provide, not yet read."""
 
-from dataclasses import dataclass
-
 from ocibuild.ecosystem.apt.archive import Archive
 from ocibuild.ecosystem.apt.deb822 import Paragraph
 from ocibuild.ecosystem.apt.package import Occurrence, Package, PackageVersion
@@ -14,13 +12,33 @@ _START = "Package: "
 _SAMENESS = ("Installed-Size", "Depends", "Pre-Depends", "Conflicts", "Breaks", "Replaces")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Stanza:
-    """The text of one stanza; ``archive`` is None in dpkg's status; ``number`` counts over all texts."""
+    """One stanza of ``source``, from ``start`` to ``end``; ``archive`` is None in dpkg's status.
 
-    text: str
-    archive: Archive | None
-    number: int
+    ``number`` counts over all texts. Equal only to itself. Of the 63,000 stanzas of Debian's main few hundred are ever
+    looked at, so the others stay where they are: as texts of their own they would take 50 MB.
+    """
+
+    __slots__ = ("_end", "_source", "_start", "_text", "archive", "number")
+
+    def __init__(self, source: str, start: int, end: int, archive: Archive | None, number: int) -> None:
+        self._source = source
+        self._start = start
+        self._end = end
+        self._text: str | None = None
+        self.archive = archive
+        self.number = number
+
+    @property
+    def text(self) -> str:
+        """The text: the same object every time."""
+        if self._text is None:
+            self._text = self._source[self._start : self._end]
+        return self._text
+
+    def holds(self, text: str) -> bool:
+        """Whether ``text`` is in the stanza, which costs no memory."""
+        return self._source.find(text, self._start, self._end) >= 0
 
 
 class Stanzas:
@@ -37,7 +55,11 @@ class Stanzas:
 
     def add(self, text: str, archive: Archive | None) -> None:
         """Note the stanzas of ``text``: of a stanza only Package and Provides are looked at."""
-        for part in text.split("\n\n"):
+        end = -2
+        while (start_of_part := end + 2) <= len(text):
+            end = text.find("\n\n", start_of_part)
+            end = len(text) if end < 0 else end
+            part = text[start_of_part:end]
             if part.startswith(_START):
                 name = part[len(_START) : part.find("\n")].rstrip()
                 start = part.find("\nProvides:")
@@ -47,7 +69,7 @@ class Stanzas:
                 name, provided = fields.get("Package", ""), fields.get("Provides", "")
                 if not name:
                     continue
-            stanza = Stanza(part, archive, self._count)
+            stanza = Stanza(text, start_of_part, end, archive, self._count)
             self._count += 1
             self.by_name.setdefault(name, []).append(stanza)
             if archive is None:

@@ -82,7 +82,7 @@ class Universe:
     def names_with(self, *texts: str) -> Iterator[str]:
         """The names, in their order, of which some stanza holds one of ``texts``: without reading any stanza."""
         for name, stanzas in self._stanzas.by_name.items():
-            if any(text in stanza.text for stanza in stanzas for text in texts):
+            if any(stanza.holds(text) for stanza in stanzas for text in texts):
                 yield name
 
     def is_known(self, name: str) -> bool:
