@@ -64,7 +64,9 @@ class AptLayers:
     def settle(self, layers: Sequence[MadeLayer]) -> bool:
         """Look at what the packages hold; True where some must be placed again, in contexts that are changed now."""
         placed = self._placed(layers)
-        changed: Mapping[int, AptPlaceContext] = settle(placed, view=self._view, database=self._database)
+        changed: Mapping[int, AptPlaceContext] = settle(
+            placed, view=self._view, database=self._database, removed=self._removed
+        )
         for number, context in changed.items():
             self._contexts[placed[number].package.digest] = context
         return bool(changed)

@@ -100,9 +100,14 @@ def _member(name: str, *, mode: int = 0o644, size: int = 0, kind: bytes = tarfil
     return info
 
 
-def _data_entries(files: Mapping[str, bytes], links: Mapping[str, str]) -> list[tuple[tarfile.TarInfo, bytes]]:
+def _data_entries(
+    files: Mapping[str, bytes],
+    links: Mapping[str, str],
+    hard_links: Mapping[str, str],
+    owners: Mapping[str, tuple[int, int, int]],
+) -> list[tuple[tarfile.TarInfo, bytes]]:
     folders = {"."}
-    for path in (*files, *links):
+    for path in (*files, *links, *hard_links):
         parts = path.split("/")[:-1]
         folders |= {"/".join([".", *parts[:count]]) for count in range(1, len(parts) + 1)}
     entries = [(_member(f"{folder}/", mode=0o755, kind=tarfile.DIRTYPE), b"") for folder in sorted(folders)]
@@ -113,6 +118,14 @@ def _data_entries(files: Mapping[str, bytes], links: Mapping[str, str]) -> list[
         info = _member(f"./{path}", mode=0o777, kind=tarfile.SYMTYPE)
         info.linkname = target
         entries.append((info, b""))
+    for path, target in sorted(hard_links.items()):
+        info = _member(f"./{path}", mode=0o755 if "/bin/" in f"/{path}" else 0o644, kind=tarfile.LNKTYPE)
+        info.linkname = f"./{target}"
+        entries.append((info, b""))
+    for info, _ in entries:
+        if info.name.strip("./") in owners:
+            info.mode, info.uid, info.gid = owners[info.name.strip("./")]
+            info.uname = info.gname = ""  # dpkg prefers names where it knows them
     return entries
 
 
@@ -140,13 +153,16 @@ def make_deb(
     fields: Mapping[str, str] | None = None,
     files: Mapping[str, bytes] | None = None,
     links: Mapping[str, str] | None = None,
+    hard_links: Mapping[str, str] | None = None,
+    owners: Mapping[str, tuple[int, int, int]] | None = None,
     control_files: Mapping[str, str] | None = None,
     codec: str = "xz",
 ) -> MadeDeb:
     """A binary package (deb(5)).
 
     ``fields`` are added to the control file; ``files`` and ``links`` (path without a leading slash -> content, target)
-    are its data; ``control_files`` are further control members by name (``postinst``, ``conffiles``, ``triggers``),
+    are its data, ``hard_links`` name one of the files, ``owners`` (path -> mode, user, group) change what a header says;
+    ``control_files`` are further control members by name (``postinst``, ``conffiles``, ``triggers``),
     executable where they start with ``#!``. ``md5sums`` is made as debhelper does.
     """
     files, links = files or {}, links or {}
@@ -170,7 +186,10 @@ def make_deb(
         [
             ("debian-binary", b"2.0\n"),
             (f"control.tar{_SUFFIX[codec]}", compress(_tar(control_entries), codec)),
-            (f"data.tar{_SUFFIX[codec]}", compress(_tar(_data_entries(files, links)), codec)),
+            (
+                f"data.tar{_SUFFIX[codec]}",
+                compress(_tar(_data_entries(files, links, hard_links or {}, owners or {})), codec),
+            ),
         ]
     )
     return MadeDeb(name, version, architecture, control, archive)

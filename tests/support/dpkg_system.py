@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ocibuild.core.digest import Digest
 from ocibuild.core.package import Ecosystem, LockedPackage
-from ocibuild.ecosystem.apt.database import DpkgDatabase
+from ocibuild.ecosystem.apt.database import DpkgDatabase, InstalledPackage
 from ocibuild.ecosystem.apt.place import place
 from ocibuild.ecosystem.apt.removal import removed_packages, whiteouts
 from ocibuild.ecosystem.apt.settle import PlacedDeb, first_context, settle
@@ -37,7 +37,9 @@ __all__ = ["DpkgSystem"]
 
 # dpkg's own traces: logs, locks, backups, and the list of available packages, which only dselect used.
 _TRACES = (
-    "-old",
+    "status-old",
+    "diversions-old",
+    "statoverride-old",
     "/lock",
     "lock-frontend",
     "/triggers/Lock",
@@ -87,8 +89,8 @@ class DpkgSystem:
         base = self._entries()
         view = _view(base)
         database = DpkgDatabase.read(view)
-        placed = self._placed(debs, view, database)
         removed = removed_packages(removals, database)
+        placed = self._placed(debs, removed, view, database)
         gone = whiteouts(placed, removed, view=view, database=database)
         full = view.extended([_table(gone), *(deb.table for deb in placed)])
         state = make_state(placed, removed, view=full, database=database, architecture="amd64")
@@ -101,7 +103,9 @@ class DpkgSystem:
         write_rootfs(MadeImage([base, gone, [*folders, *files], list(state.entries)]).source(), target)
         return _facts(target)
 
-    def _placed(self, debs: Sequence[MadeDeb], view: View, database: DpkgDatabase) -> list[PlacedDeb]:
+    def _placed(
+        self, debs: Sequence[MadeDeb], removed: Sequence[InstalledPackage], view: View, database: DpkgDatabase
+    ) -> list[PlacedDeb]:
         packages = [_locked(deb, database) for deb in debs]
         contexts = [first_context(package, view=view, database=database) for package in packages]
         for _ in range(3):
@@ -112,7 +116,7 @@ class DpkgSystem:
                 entries = [_kept(entry) for entry in placement.entries]
                 self._last.append((package, entries))
                 placed.append(PlacedDeb(package, context, _table(entries), placement.notes))
-            changed = settle(placed, view=view, database=database)
+            changed = settle(placed, view=view, database=database, removed=removed)
             if not changed:
                 return placed
             contexts = [changed.get(number, context) for number, context in enumerate(contexts)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from ocibuild.core.errors import ImageError
+from ocibuild.ecosystem.apt.conffile import NEW_CONFFILE
 from ocibuild.ecosystem.apt.deb822 import Paragraph, decode, read_paragraphs
 from ocibuild.ecosystem.apt.place import INFO_FOLDER, info_name
 from ocibuild.image.view import View
@@ -62,6 +63,11 @@ class InstalledPackage:
         lines = (line.split() for line in self.fields.get("Conffiles", "").splitlines())
         return {words[0]: words[1] for words in lines if len(words) > 1}
 
+    def flagged_conffiles(self, flag: str) -> frozenset[str]:
+        """The conffiles that carry this flag: ``obsolete`` or ``remove-on-upgrade``."""
+        lines = (line.split() for line in self.fields.get("Conffiles", "").splitlines())
+        return frozenset(words[0] for words in lines if flag in words[2:])
+
 
 @dataclass(frozen=True, slots=True)
 class Diversion:
@@ -81,6 +87,8 @@ class DpkgDatabase:
     overrides: tuple[tuple[str, int, int, int], ...] = ()
     architectures: tuple[str, ...] = ()
     _lists: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    _named: Mapping[str, tuple[InstalledPackage, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    _conffiles: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
     def read(cls, view: View) -> "DpkgDatabase":
@@ -96,23 +104,46 @@ class DpkgDatabase:
             for package in packages
             if package.has_files
         }
+        named: dict[str, tuple[InstalledPackage, ...]] = {}
+        conffiles: dict[str, str] = {}
+        for package in packages:
+            named[package.name] = (*named.get(package.name, ()), package)
+            for path, md5 in package.conffiles.items():
+                if md5 != NEW_CONFFILE:
+                    conffiles.setdefault(path, md5)
         return cls(
             packages,
             tuple(_diversions(_lines(view, f"{_FOLDER}/diversions"))),
             tuple(_overrides(view)),
             tuple(_lines(view, f"{_FOLDER}/arch")),
             MappingProxyType(lists),
+            MappingProxyType(named),
+            MappingProxyType(conffiles),
         )
 
     def get(self, name: str, architecture: str) -> InstalledPackage | None:
         """The package of this name and architecture (``all`` counts as any), or None where it has no files here."""
-        for package in self.packages:
-            if package.name == name and package.has_files and architecture in (package.architecture, "all"):
-                return package
-        return next(
-            (each for each in self.packages if each.name == name and each.has_files and each.architecture == "all"),
-            None,
-        )
+        return self._found(name, architecture, with_files=True)
+
+    def residue(self, name: str, architecture: str) -> InstalledPackage | None:
+        """What is left of a removed package (its conffiles), or None."""
+        return self._found(name, architecture, with_files=False)
+
+    def _found(self, name: str, architecture: str, *, with_files: bool) -> InstalledPackage | None:
+        named = [package for package in self._named.get(name, ()) if package.has_files is with_files]
+        same = (package for package in named if architecture in (package.architecture, "all"))
+        return next(same, None) or next((package for package in named if package.architecture == "all"), None)
+
+    def conffile_md5(self, name: str, architecture: str, path: str) -> str:
+        """The MD5 of the version of the conffile ``path`` (``/etc/...``) that was put there last, or ``""``.
+
+        The package's own record counts, a removed version's too, then that of a package from which it takes over.
+        """
+        for package in (self.get(name, architecture), self.residue(name, architecture)):
+            found = package.conffiles.get(path, NEW_CONFFILE) if package is not None else NEW_CONFFILE
+            if found != NEW_CONFFILE:
+                return found
+        return self._conffiles.get(path, "")
 
     def paths(self, package: InstalledPackage) -> tuple[str, ...]:
         """The paths in the package's list, as the package names them (not through links of the image)."""

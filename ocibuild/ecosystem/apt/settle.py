@@ -1,21 +1,26 @@
 """What decides where the paths of several .debs go in one image: links, diversions, conffiles, conflicts.
 
-Pure. Source: dpkg 1.21's ``main/archives.c`` (tarobject, "trying to overwrite") and ``main/unpack.c``.
+Pure. Source: dpkg 1.21's ``main/archives.c`` (tarobject, "trying to overwrite") and ``main/unpack.c``. Where the order
+of unpacking decides, packages count as unpacked in the order in which they are given.
 """
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ocibuild.core.errors import BuildError
 from ocibuild.core.package import LockedPackage
 from ocibuild.core.paths import ancestors
+from ocibuild.ecosystem.apt.conffile import found_conffile
 from ocibuild.ecosystem.apt.database import DpkgDatabase, InstalledPackage
 from ocibuild.ecosystem.apt.deb822 import Paragraph, decode
-from ocibuild.ecosystem.apt.place import AptPlaceContext
+from ocibuild.ecosystem.apt.folder_links import FolderLinks
+from ocibuild.ecosystem.apt.ownership import FileOwners
+from ocibuild.ecosystem.apt.place import INFO_FOLDER, AptPlaceContext, info_name
 from ocibuild.ecosystem.apt.relation import parse_groups
 from ocibuild.ecosystem.apt.version import satisfies
-from ocibuild.image.view import LayerTable, View
+from ocibuild.image.view import LayerTable, View, ViewEntry
 
 __all__ = ["PlacedDeb", "first_context", "settle"]
 
@@ -36,131 +41,227 @@ class PlacedDeb:
         """The package's control file."""
         return Paragraph.parse(decode(self.notes["control"]))
 
+    @property
+    def info_name(self) -> str:
+        """The name of its files in dpkg's info folder, without what follows the dot."""
+        return info_name(self.package.name, self.package.architecture, self.control.get("Multi-Arch", ""))
+
+    @property
+    def conffiles(self) -> Mapping[str, str]:
+        """Path (``/etc/...``) -> what the status has of it, ``""`` where the package wants it removed."""
+        conffiles: Mapping[str, str] = json.loads(self.notes["conffiles"])
+        return conffiles
+
+    @property
+    def listed(self) -> list[str]:
+        """The paths of the package's list, as the package names them, without leading slashes and without the root."""
+        lines = decode(self.table.kept[f"{INFO_FOLDER}/{self.info_name}.list"]).splitlines()
+        return [line[1:] for line in lines if line != "/."]
+
 
 def first_context(package: LockedPackage, *, view: View, database: DpkgDatabase) -> AptPlaceContext:
     """The context in which a package is placed first, from what the base says alone.
 
-    Folder links of merged /usr; diversions of other packages; overrides; and of an upgraded package the conffiles that
-    somebody changed or removed.
+    Folder links of merged /usr, and of an upgraded package the conffiles that somebody changed or removed.
     """
     links = tuple(
         (name, entry.link.strip("/"))
-        for name in _MERGED
+        for name in sorted(_MERGED)
         if (entry := view.get(name)) is not None and entry.kind == "symlink" and "/../" not in f"/{entry.link}/"
     )
-    renamed = tuple(
-        (diversion.path, diversion.target) for diversion in database.diversions if diversion.package != package.name
-    )
-    conffiles = []
+    context = AptPlaceContext(links)
     installed = database.get(package.name, package.architecture)
-    for path, shipped in installed.conffiles.items() if installed else ():
-        where = view.canonical(path.lstrip("/"))
-        now = hashlib.md5(view.read(where), usedforsecurity=False).hexdigest() if where in view else ""
-        if now != shipped:
-            conffiles.append((where, shipped, now))
-    return AptPlaceContext(links, renamed, (), tuple(conffiles), database.overrides)
+    found = [
+        found_conffile(context.target(path.lstrip("/")), before, view)
+        for path, before in (installed.conffiles.items() if installed else ())
+    ]
+    return replace(context, conffiles=tuple(sorted(each for each in found if each.is_changed)))
 
 
-def settle(placed: Sequence[PlacedDeb], *, view: View, database: DpkgDatabase) -> dict[int, AptPlaceContext]:
+def settle(
+    placed: Sequence[PlacedDeb], *, view: View, database: DpkgDatabase, removed: Sequence[InstalledPackage] = ()
+) -> dict[int, AptPlaceContext]:
     """The packages (by position) that must be placed again, and in which context; empty in the common case.
 
-    ``view`` is the base that they are placed on. A path that two packages hold belongs to the one that says Replaces;
-    equal files of a Multi-Arch: same package are shared; anything else is a BuildError that names both and the path.
+    ``view`` is the base that they are placed on, ``removed`` what goes from it. A path that two packages hold belongs
+    to the one that says Replaces; equal files of a Multi-Arch: same package are shared; anything else is a BuildError
+    that names both and the path. Ask again with the packages in their new contexts until nothing is left to change.
     """
-    changed = {number: deb.context for number, deb in enumerate(placed)}
-    for number, links in _folder_links(placed, view):
-        changed[number] = replace(changed[number], links=tuple(sorted({*changed[number].links, *links})))
-    owners = _Owners(
-        view, database, replaced={(deb.package.name, deb.control.get("Architecture", "")) for deb in placed}
-    )
-    holder: dict[str, int] = {}
-    for number, deb in enumerate(placed):
-        for path, entry in deb.table.entries.items():
-            if entry.kind == "directory":
+    settling = _Settling(placed, view, database, removed)
+    for number in range(len(placed)):
+        settling.divert(number)
+    settling.link_folders()
+    settling.own_paths()
+    for number in range(len(placed)):
+        settling.find_conffiles(number)
+    return {number: context for number, context in enumerate(settling.contexts) if context != placed[number].context}
+
+
+class _Settling:
+    """The contexts as far as they are known; each step adds to them."""
+
+    def __init__(
+        self, placed: Sequence[PlacedDeb], view: View, database: DpkgDatabase, removed: Sequence[InstalledPackage]
+    ) -> None:
+        self._placed = placed
+        self._view = view
+        self._database = database
+        self._owners = FileOwners(view, database)
+        old = (database.get(deb.package.name, deb.package.architecture) for deb in placed)
+        self._going = {package.info_name for package in (*removed, *old) if package is not None}
+        self._control = [deb.control for deb in placed]
+        self.contexts = [deb.context for deb in placed]
+
+    def _add(self, number: int, **found: Sequence[Any]) -> None:
+        context = self.contexts[number]
+        merged: dict[str, Any] = {
+            name: tuple(sorted({*getattr(context, name), *values})) for name, values in found.items() if values
+        }
+        self.contexts[number] = replace(context, **merged) if merged else context
+
+    def divert(self, number: int) -> None:
+        """Diversions by others, and overrides, of what the package lists."""
+        if not self._database.diversions and not self._database.overrides:
+            return
+        deb = self._placed[number]
+        listed = set(deb.listed)
+        renamed = [
+            (diversion.path, diversion.target)
+            for diversion in self._database.diversions
+            if diversion.package != deb.package.name and diversion.path in listed
+        ]
+        overrides = [override for override in self._database.overrides if override[0] in listed]
+        self._add(number, renamed=renamed, overrides=overrides)
+
+    def link_folders(self) -> None:
+        """Folders of packages that are links in the image, and links that would replace a folder of it."""
+        links = FolderLinks(self._view)
+        for number, deb in enumerate(self._placed):
+            self._add(number, left_out=links.take_in(deb.table))
+        for number, deb in enumerate(self._placed):
+            folders = {path for path, entry in deb.table.entries.items() if entry.kind == "directory"}
+            for parent in {path.rpartition("/")[0] for path in deb.table.entries}:
+                folders.update(ancestors(f"{parent}/."))
+            linked = [(folder, links.resolved(folder)) for folder in folders if links.is_link(folder)]
+            self._add(number, links=linked)
+
+    def own_paths(self) -> None:
+        """Whose each path is; the others leave it out. Packages whose files will move are looked at when they have."""
+        folders = {
+            path: number
+            for number, deb in enumerate(self._placed)
+            for path, entry in deb.table.entries.items()
+            if entry.kind == "directory" and not self.contexts[number].is_link(path)
+        }
+        holders: dict[str, int] = {}
+        for number, deb in enumerate(self._placed):
+            now, then = self.contexts[number], deb.context
+            if (now.links, now.renamed) != (then.links, then.renamed):
                 continue
-            if path in holder:
-                loser = _loser(placed, holder[path], number, path)
-                changed[loser] = replace(changed[loser], left_out=(*changed[loser].left_out, path))
-                holder[path] = number if loser == holder[path] else holder[path]
+            for path, entry in deb.table.entries.items():
+                if entry.kind == "directory" or path in self.contexts[number].left_out:
+                    continue
+                if path in folders and entry.kind != "symlink":
+                    raise _conflict(path, deb.package.identity, self._placed[folders[path]].package.identity)
+                other = holders.get(path)
+                loser = None if other is None else self._loser(other, number, path)
+                if loser is None and self._base_keeps(number, path, entry):
+                    loser = number
+                if loser is not None:
+                    self._add(loser, left_out=[path])
+                if loser != number:
+                    holders[path] = number
+
+    def _base_keeps(self, number: int, path: str, entry: ViewEntry) -> bool:
+        """Whether a package of the base has the path and keeps it; a BuildError where none of the two gives it up."""
+        deb, control = self._placed[number], self._control[number]
+        there = self._view.get(path)
+        if there is None or (there.kind == "directory" and entry.kind == "symlink"):
+            return False
+        keeps = False
+        for owner in self._owners.at(self._view.canonical(path)):
+            if owner.info_name in self._going or _replaces(control, owner.fields):
                 continue
-            holder[path] = number
-            owner = owners.get(path)
-            if owner is not None and not _replaces(deb.control, owner.fields):
+            if _replaces(owner.fields, control):
+                keeps = True
+            elif _are_siblings(control, owner.fields):
+                if _md5_in(deb, path) != self._md5_in_base(owner, path):
+                    raise _conflict(path, deb.package.identity, f"{owner.name}={owner.version} {owner.architecture}")
+            elif not self._is_given_up(deb, owner, path):
                 raise _conflict(path, deb.package.identity, f"{owner.name}={owner.version}, which is in the base")
-    return {number: context for number, context in changed.items() if context != placed[number].context}
+        return keeps
 
+    def _is_given_up(self, deb: PlacedDeb, owner: InstalledPackage, path: str) -> bool:
+        """Whether the path is an obsolete conffile of the owner, and a conffile of the package."""
+        given_up = {self._owners.location(owner, name[1:]) for name in owner.flagged_conffiles("obsolete")}
+        return path in given_up and any(deb.context.target(name[1:]) == path for name in deb.conffiles)
 
-def _folder_links(placed: Sequence[PlacedDeb], view: View) -> Iterator[tuple[int, list[tuple[str, str]]]]:
-    """Folders of packages that are links in the image: of the base, or of another of these packages."""
-    links = {path: entry.link for path in view if (entry := view.get(path)) is not None and entry.kind == "symlink"}
-    links |= {
-        path: entry.link for deb in placed for path, entry in deb.table.entries.items() if entry.kind == "symlink"
-    }
-    full = view.extended(deb.table for deb in placed)
-    for number, deb in enumerate(placed):
-        folders = {folder for path in deb.table.entries for folder in ancestors(path)}
-        folders |= {path for path, entry in deb.table.entries.items() if entry.kind == "directory"}
-        found = [(folder, _target(folder, view, full)) for folder in sorted(folders) if folder in links]
-        if found:
-            yield number, found
+    def _md5_in_base(self, owner: InstalledPackage, path: str) -> str:
+        """The MD5 that the owner says its file at this place of the image has, or ``""``."""
+        where = self._view.canonical(path)
+        for name, md5 in owner.conffiles.items():
+            if self._owners.location(owner, name[1:]) == where:
+                return md5
+        sums = f"{INFO_FOLDER}/{owner.info_name}.md5sums"
+        for line in decode(self._view.read(sums)).splitlines() if sums in self._view else ():
+            md5, _, name = line.partition("  ")
+            if name and self._owners.location(owner, name) == where:
+                return md5
+        return ""
 
-
-def _target(folder: str, view: View, full: View) -> str:
-    """Where the link leads: the base's own link counts, for in ``full`` a package's folder stands in its place."""
-    return view.resolved(folder) if folder in view else full.resolved(folder)
-
-
-class _Owners:
-    """Which package of the base owns a path; packages that are replaced own nothing any more."""
-
-    def __init__(self, view: View, database: DpkgDatabase, replaced: set[tuple[str, str]]) -> None:
-        self._owner_of: dict[str, InstalledPackage] = {}
-        for installed in database.packages:
-            if not installed.has_files or (installed.name, installed.architecture) in replaced:
-                continue
-            for path in database.paths(installed):
-                where = view.canonical(path)
-                entry = view.get(where)
-                if entry is not None and entry.kind != "directory":
-                    self._owner_of[where] = installed
-
-    def get(self, path: str) -> InstalledPackage | None:
-        return self._owner_of.get(path)
-
-
-def _loser(placed: Sequence[PlacedDeb], first: int, second: int, path: str) -> int:
-    """Which of two packages gives up a path that both hold; a BuildError where neither does."""
-    one, two = placed[first], placed[second]
-    if one.package.name == two.package.name and "same" == one.control.get("Multi-Arch") == two.control.get(
-        "Multi-Arch"
-    ):
-        if _same(one, two, path):
+    def _loser(self, first: int, second: int, path: str) -> int:
+        """Which of two packages gives up a path that both hold; a BuildError where neither does."""
+        one, two = self._placed[first], self._placed[second]
+        if _are_siblings(self._control[first], self._control[second]):
+            shape = [(each.kind, each.link) for each in (one.table.entries[path], two.table.entries[path])]
+            if shape[0] == shape[1] and _md5_in(one, path) == _md5_in(two, path):
+                return second
+        elif _replaces(self._control[first], self._control[second]):
             return second
-    elif _replaces(one.control, two.control):
-        return second
-    elif _replaces(two.control, one.control):
-        return first
-    raise _conflict(path, one.package.identity, two.package.identity)
+        elif _replaces(self._control[second], self._control[first]):
+            return first
+        raise _conflict(path, one.package.identity, two.package.identity)
+
+    def find_conffiles(self, number: int) -> None:
+        """Conffiles where something else is in the way than an unchanged older version with the same mode."""
+        deb, context = self._placed[number], self.contexts[number]
+        known = {found.path for found in context.conffiles}
+        added = []
+        for name in deb.conffiles:
+            path = context.target(name[1:])
+            entry = deb.table.entries.get(path)
+            if entry is None or path in known or path in context.left_out:
+                continue
+            before = self._database.conffile_md5(deb.package.name, deb.package.architecture, name)
+            there = self._view.get(path)
+            if there is None and not before:
+                continue
+            same = there is not None and (there.mode, there.uid, there.gid) == (entry.mode, entry.uid, entry.gid)
+            found = found_conffile(path, before, self._view)
+            if found.is_changed or not same:
+                added.append(found)
+        self._add(number, conffiles=added)
 
 
-def _same(one: PlacedDeb, two: PlacedDeb, path: str) -> bool:
-    """Whether co-installed architectures carry the same file there, as their md5sums say."""
-    left, right = one.table.entries[path], two.table.entries[path]
-    if (left.kind, left.link, left.size_bytes) != (right.kind, right.link, right.size_bytes):
-        return False
-    return left.kind != "file" or _md5(one, path) == _md5(two, path) != ""
-
-
-def _md5(deb: PlacedDeb, path: str) -> str:
-    sums = next((data for name, data in deb.table.kept.items() if name.endswith(".md5sums")), b"")
+def _md5_in(deb: PlacedDeb, path: str) -> str:
+    """The MD5 that the package says its file at this place of the image has, or ``""``."""
+    for name, md5 in deb.conffiles.items():
+        if deb.context.target(name[1:]) == path:
+            return md5
+    sums = deb.table.kept.get(f"{INFO_FOLDER}/{deb.info_name}.md5sums", b"")
     for line in decode(sums).splitlines():
-        value, _, name = line.partition("  ")
+        md5, _, name = line.partition("  ")
         if name and deb.context.target(name) == path:
-            return value
+            return md5
     return ""
 
 
-def _replaces(control: Paragraph, other: Mapping[str, str]) -> bool:
+def _are_siblings(one: Mapping[str, str], two: Mapping[str, str]) -> bool:
+    """Whether these are one package for two architectures, which share files that are equal."""
+    return one["Package"] == two["Package"] and one.get("Multi-Arch") == two.get("Multi-Arch") == "same"
+
+
+def _replaces(control: Mapping[str, str], other: Mapping[str, str]) -> bool:
     """Whether ``control`` says that it replaces files of ``other`` (deb-control(5), "Replaces")."""
     return any(
         relation.name == other["Package"]
