@@ -5,7 +5,6 @@ choice of the best, which links are replaced).
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ocibuild.core.errors import ImageError
@@ -64,7 +63,9 @@ class Alternative:
         lines = iter(text.split("\n"))
         try:
             status, link = next(lines), next(lines)
-            slaves = dict(_pairs(lines))
+            slaves = {}
+            while slave := next(lines):
+                slaves[slave] = next(lines)
             choices = []
             while path := next(lines):
                 priority = int(next(lines))
@@ -97,11 +98,6 @@ class Alternative:
         choice = Choice(call.path, call.priority, {name: path for _, name, path in call.slaves})
         others = tuple(other for other in self.choices if other.path != call.path)
         return replace(self, link=call.link, slaves=slaves, choices=(*others, choice))
-
-
-def _pairs(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
-    while name := next(lines):
-        yield name, next(lines)
 
 
 def alternative_calls(text: str) -> list[AlternativeCall]:
