@@ -8,6 +8,7 @@ import pytest
 from ocibuild.ecosystem.apt.configure.gio_modules import make_module_cache
 from ocibuild.ecosystem.apt.configure.glib_schemas import compile_schemas
 from ocibuild.ecosystem.apt.configure.graphviz_plugins import make_config6a
+from ocibuild.ecosystem.apt.configure.mime_database import make_mime_database
 from ocibuild.ecosystem.apt.configure.pixbuf_loaders import make_loader_cache
 from tests.oracle.test_fontconfig import Debian, image_of
 
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.network, pytest.mark.root]
 PACKAGES = [
     "coreutils", "graphviz", "libgvc6-plugins-gtk", "libglib2.0-bin", "gsettings-desktop-schemas", "dconf-gsettings-backend",
     "glib-networking", "gvfs", "libgtk-3-common", "gnome-shell-common", "dconf-editor", "ibus-data", "libgdk-pixbuf2.0-bin",
-    "librsvg2-common", "webp-pixbuf-loader", "heif-gdk-pixbuf", "libavif-gdk-pixbuf",
+    "librsvg2-common", "shared-mime-info", "webp-pixbuf-loader", "heif-gdk-pixbuf", "libavif-gdk-pixbuf",
 ]  # fmt: skip
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
@@ -67,3 +68,12 @@ def test_pixbuf_loaders(root: Path) -> None:
     loaders = sorted(f"/{path.relative_to(root)}" for path in (root / folder / "2.10.0/loaders").glob("*.so"))
     wanted = real(root, f"/{folder}/gdk-pixbuf-query-loaders", *loaders)
     assert overlay.read(f"{folder}/2.10.0/loaders.cache") == wanted
+
+
+def test_mime_database(root: Path) -> None:
+    database = "usr/share/mime"
+    overlay = image_of(root)
+    assert make_mime_database(overlay) == ()
+    real(root, "/usr/bin/update-mime-database", f"/{database}")
+    wanted = {str(path.relative_to(root)): path.read_bytes() for path in (root / database).rglob("*") if path.is_file()}
+    assert {path: overlay.read(path) for path in overlay.walk(database) if overlay.is_file(path)} == wanted
