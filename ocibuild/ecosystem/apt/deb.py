@@ -5,12 +5,11 @@ Everything in it is hostile until checked: sizes, names, compression. Nothing is
 
 import io
 import lzma
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from ocibuild.core.errors import ImageError
 from ocibuild.layer.compression import Compression, open_decompressed
@@ -26,6 +25,10 @@ _MAGIC = b"!<arch>\n"
 _HEADER_BYTES = 60
 _HEADER_END = b"`\n"
 _LARGEST_CONTROL_BYTES = 64 << 20  # of all members together, unpacked; the largest real one has 5 MiB
+_MOST_CONTROL_MEMBERS = 1000  # debconf's and dpkg's own are some twenty
+_MOST_ENTRIES = 2_000_000  # the largest real packages hold some 100,000
+_SMALL_DATA_BYTES = 1 << 30
+_LARGEST_RATIO = 200  # of data beyond 1 GiB, unpacked, to the file: real packages stay below 50
 _BLOCK_BYTES = 1 << 16
 _XZ_MEMORY_BYTES = 128 << 20  # xz -9 needs 65 MiB; more is an attack
 _OUTPUT_BYTES = 1 << 20
@@ -71,19 +74,32 @@ class DebFile:
                 if entry.kind is EntryKind.DIRECTORY:
                     continue
                 total += entry.size_bytes
-                if entry.kind is not EntryKind.FILE or "/" in entry.path or total > _LARGEST_CONTROL_BYTES:
+                if entry.kind is not EntryKind.FILE or "/" in entry.path or entry.path in members:
                     raise ImageError(f"{self._name}: {self._control.name} holds {entry.path!r}, which is not allowed")
+                if total > _LARGEST_CONTROL_BYTES or len(members) == _MOST_CONTROL_MEMBERS:
+                    raise ImageError(f"{self._name}: {self._control.name} is larger than a package's ever is")
                 members[entry.path] = entry.read()
                 if entry.mode & 0o111:
                     executable.add(entry.path)
+            _finish(raw, _LARGEST_CONTROL_BYTES, f"{self._name}: {self._control.name}")
         if "control" not in members:
             raise ImageError(f"{self._name}: {self._control.name} holds no file 'control'")
         return Control(members, frozenset(executable))
 
     def entries(self) -> Iterator[Entry]:
-        """The entries of the data archive, in its order (:func:`ocibuild.layer.reader.read_entries`)."""
+        """The entries of the data archive, in its order (:func:`ocibuild.layer.reader.read_entries`).
+
+        An ImageError for an archive that unpacks to far more than any real package does: it would fill the disk.
+        """
+        left_bytes = max(_SMALL_DATA_BYTES, self._data.size_bytes * _LARGEST_RATIO)
+        where = f"{self._name}: {self._data.name}"
         with self._member(self._data) as raw:
-            yield from read_entries(raw, where=f"{self._name}: {self._data.name}")
+            for count, entry in enumerate(read_entries(raw, where=where)):
+                left_bytes -= entry.size_bytes
+                if left_bytes < 0 or count == _MOST_ENTRIES:
+                    raise ImageError(f"{where}: unpacks to far more than its {self._data.size_bytes} bytes can mean")
+                yield entry
+            _finish(raw, left_bytes, where)
 
     def _member(self, member: _Member) -> BinaryIO:
         part = io.BufferedReader(_Part(self._stream, member), _BLOCK_BYTES)
@@ -91,15 +107,25 @@ class DebFile:
         suffix = member.name.rpartition(".tar")[2]
         match suffix:
             case ".xz" | ".lzma":
-                return io.BufferedReader(_XzReader(part, where), _OUTPUT_BYTES)
+                return io.BufferedReader(_Decoded(part, _xz_decoder, where), _OUTPUT_BYTES)
+            case ".bz2":
+                return io.BufferedReader(_Decoded(part, _bzip2_decoder, where), _OUTPUT_BYTES)
             case ".gz":
-                return io.BufferedReader(_GzipReader(part, where), _OUTPUT_BYTES)
+                return open_decompressed(part, Compression.GZIP, where=where)
             case ".zst":
                 return open_decompressed(part, Compression.ZSTD, where=where)
             case "":
                 return part
             case _:
                 raise ImageError(f"{where}: an unknown compression")
+
+
+def _finish(raw: BinaryIO, most_bytes: int, where: str) -> None:
+    """Read what follows the archive's end: only then has the decompressor seen its checksum."""
+    while data := raw.read(_BLOCK_BYTES):
+        most_bytes -= len(data)
+        if most_bytes < 0:
+            raise ImageError(f"{where}: endless data behind the archive")
 
 
 def _find_members(stream: BinaryIO, name: str) -> tuple[_Member, _Member]:
@@ -115,6 +141,10 @@ def _find_members(stream: BinaryIO, name: str) -> tuple[_Member, _Member]:
         if kind in found:
             raise ImageError(f"{name}: two members {kind!r}")
         found[kind] = member
+    mark = found.pop("debian-binary", None)
+    stream.seek(mark.offset if mark else 0)
+    if mark is None or not stream.read(min(mark.size_bytes, _HEADER_BYTES)).startswith(b"2."):
+        raise ImageError(f"{name}: not a Debian package of format 2 (deb(5))")
     if "control" not in found or "data" not in found:
         raise ImageError(f"{name}: not a Debian package: it lacks control or data")
     return found["control"], found["data"]
@@ -157,64 +187,65 @@ class _Part(io.RawIOBase):
         return len(data)
 
 
-class _XzReader(io.RawIOBase):
-    """Decompresses xz or lzma in pieces of bounded size. dpkg writes one stream; several are taken as xz does."""
+class _Decoder(Protocol):
+    """What ``lzma`` and ``bz2`` have in common: output in pieces of a given size."""
 
-    def __init__(self, stream: BinaryIO, where: str) -> None:
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+def _xz_decoder() -> _Decoder:
+    return lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES)
+
+
+def _bzip2_decoder() -> _Decoder:
+    import bz2  # noqa: PLC0415 - only packages of before 2011 need it
+
+    return bz2.BZ2Decompressor()
+
+
+class _Decoded(io.RawIOBase):
+    """Decompresses in pieces of bounded size. dpkg writes one stream; several are taken, as xz and bzip2 do."""
+
+    def __init__(self, stream: BinaryIO, new_decoder: Callable[[], _Decoder], where: str) -> None:
         super().__init__()
         self._stream = stream
         self._where = where
-        self._decoder = lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES)
-        self._input = b""
+        self._new_decoder = new_decoder
+        self._decoder = new_decoder()
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         target = memoryview(buffer).cast("B")
-        try:
-            while True:
-                if self._decoder.eof:
-                    self._input = self._decoder.unused_data or self._stream.read(_BLOCK_BYTES)
-                    if not self._input.strip(b"\0"):
-                        return 0
-                    self._decoder = lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES)
-                elif self._decoder.needs_input:
-                    self._input = self._stream.read(_BLOCK_BYTES)
-                    if not self._input:
-                        raise ImageError(f"{self._where}: the xz data is cut short")
-                data = self._decoder.decompress(self._input, len(target))
-                self._input = b""
-                if data:
-                    target[: len(data)] = data
-                    return len(data)
-        except lzma.LZMAError as error:
-            raise ImageError(f"{self._where}: corrupt xz data: {error}") from error
+        data = self._next(len(target))
+        target[: len(data)] = data
+        return len(data)
 
-
-class _GzipReader(io.RawIOBase):
-    """Decompresses one gzip member in pieces of bounded size."""
-
-    def __init__(self, stream: BinaryIO, where: str) -> None:
-        super().__init__()
-        self._stream = stream
-        self._where = where
-        self._decoder = zlib.decompressobj(31)  # zlib.h: 15 bits of window, and 16 for a gzip header and trailer
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        target = memoryview(buffer).cast("B")
-        try:
-            while not self._decoder.eof:
-                data = self._decoder.unconsumed_tail or self._stream.read(_BLOCK_BYTES)
+    def _next(self, most_bytes: int) -> bytes:
+        """Some output, at most so many bytes; none at the end."""
+        while True:
+            data = b""
+            if self._decoder.eof:
+                data = self._decoder.unused_data
+                while not (data := data.lstrip(b"\0")):  # xz pads its streams with zeros
+                    data = self._stream.read(_BLOCK_BYTES)
+                    if not data:
+                        return b""
+                self._decoder = self._new_decoder()
+            elif self._decoder.needs_input:
+                data = self._stream.read(_BLOCK_BYTES)
                 if not data:
-                    raise ImageError(f"{self._where}: the gzip data is cut short")
-                output = self._decoder.decompress(data, len(target))
-                if output:
-                    target[: len(output)] = output
-                    return len(output)
-        except zlib.error as error:
-            raise ImageError(f"{self._where}: corrupt gzip data: {error}") from error
-        return 0
+                    raise ImageError(f"{self._where}: the compressed data is cut short")
+            try:
+                output = self._decoder.decompress(data, most_bytes)
+            except (lzma.LZMAError, OSError, EOFError) as error:  # OSError is bz2's
+                raise ImageError(f"{self._where}: corrupt compressed data: {error}") from error
+            if output:
+                return output
