@@ -9,6 +9,7 @@ from ocibuild.ecosystem.apt.configure.gio_modules import make_module_cache
 from ocibuild.ecosystem.apt.configure.glib_schemas import compile_schemas
 from ocibuild.ecosystem.apt.configure.graphviz_plugins import make_config6a
 from ocibuild.ecosystem.apt.configure.ldconfig import run_ldconfig
+from ocibuild.ecosystem.apt.configure.mime_database import make_mime_database
 from ocibuild.ecosystem.apt.configure.pixbuf_loaders import make_loader_cache
 from ocibuild.image.overlay import Overlay
 
@@ -22,6 +23,7 @@ _MAKERS: Mapping[str, _Maker] = {
     "glib-schemas": lambda overlay, _: compile_schemas(overlay),
     "graphviz": lambda overlay, architecture: make_config6a(overlay, architecture=architecture),
     "ldconfig": lambda overlay, architecture: run_ldconfig(overlay, architecture=architecture),
+    "mime-database": lambda overlay, _: make_mime_database(overlay),
     "pixbuf-loaders": lambda overlay, architecture: make_loader_cache(overlay, architecture=architecture),
 }
 
