@@ -15,8 +15,10 @@ _HEADER_BYTES = 64
 _ET_DYN = 3
 _PT_LOAD, _PT_DYNAMIC = 1, 2
 _DT_NULL, _DT_STRTAB, _DT_SONAME = 0, 5, 14
-_LARGEST_HEAD_BYTES = 64 * 1024 * 1024
-"""How much of a library's beginning is held while it streams: the first segment, which holds the strings."""
+_LARGEST_HEAD_BYTES = 16 * 1024 * 1024
+"""How much of a library's beginning is held while it streams: linkers put the strings first, before any code.
+
+libLLVM, the largest of Debian's, has them in its first 5 MB."""
 _MOST_SEGMENTS = 128
 _LARGEST_DYNAMIC_BYTES = 64 * 1024
 _LONGEST_SONAME_BYTES = 4096
