@@ -18,10 +18,11 @@ from ocibuild.image.recording import Recorder
 from ocibuild.image.view import LayerTable
 from ocibuild.layer.compression import Compressor, open_decompressed
 from ocibuild.layer.entry import Entry, EntryKind
-from ocibuild.layer.fragment import cuts
+from ocibuild.layer.fragment import CUT_BYTES, cuts
 from ocibuild.layer.placement import Placement
 from ocibuild.layer.tar import END_OF_ARCHIVE, write_entries
 from ocibuild.store.store import Store
+from ocibuild.work.allocator import give_back_large_blocks
 from ocibuild.work.budget import MemoryBudget
 from ocibuild.work.cutting import CutWriter
 from ocibuild.work.fragments import Cut, FragmentLocation, FragmentStore, KnownFragment
@@ -30,6 +31,9 @@ __all__ = ["LAYER_VERSION", "FragmentRecipe", "LayerMaker", "LayerRecipe", "Made
 
 LAYER_VERSION = 1
 """Part of every layer's key: raise it when the same fragments and folders give other bytes."""
+
+
+_MOST_EXPANSION = 8  # of a package when it is decompressed: more is rare, and then it is a small one
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class LayerMaker:
 
     def make_all(self, recipes: Sequence[LayerRecipe]) -> list[MadeLayer]:
         """The layers of these recipes, in their order. The first error ends the rest."""
+        give_back_large_blocks()
         with (
             ThreadPoolExecutor(self._workers, "compress") as pool,
             ThreadPoolExecutor(self._workers, "layer") as drivers,
@@ -161,7 +166,9 @@ class LayerMaker:
         made = []
         for fragment in recipe.fragments:
             fragment_cuts: list[Cut] = []  # filled as the cuts are written, which may be after this loop
-            known = self._copy(fragment, writer, fragment_cuts) or self._place(fragment, writer, fragment_cuts, task)
+            with writer.reserved(_largest_cut_bytes(fragment)):
+                known = self._copy(fragment, writer, fragment_cuts)
+                known = known or self._place(fragment, writer, fragment_cuts, task)
             made.append((known, fragment_cuts))
         folders = recipe.folders([known.table for known, _ in made])
         writer.add(b"".join(write_entries(folders)) + END_OF_ARCHIVE, [])
@@ -220,6 +227,13 @@ class LayerMaker:
             "compressor": self._compressor.identity,
         }
         self._store.records.put(self._kind, layer.key, value)
+
+
+def _largest_cut_bytes(fragment: FragmentRecipe) -> int:
+    """How large a cut of the fragment may be, as far as that can be told before it is placed."""
+    sizes = [package.size_bytes for package in fragment.packages]
+    known = sum(size or CUT_BYTES for size in sizes) * _MOST_EXPANSION if sizes else CUT_BYTES
+    return min(known, CUT_BYTES)
 
 
 def _packages(recipe: LayerRecipe) -> tuple[str, ...]:
