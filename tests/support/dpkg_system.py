@@ -80,6 +80,10 @@ class DpkgSystem:
         """Install these packages with dpkg, in one run."""
         self.dpkg("--install", *(self._file(deb) for deb in debs))
 
+    def unpack(self, *debs: MadeDeb) -> None:
+        """Unpack these packages with dpkg, whatever they depend on; conffiles are left beside their places."""
+        self.dpkg("--force-depends", "--force-bad-path", "--unpack", *(self._file(deb) for deb in debs))
+
     def tree(self) -> dict[str, tuple[object, ...]]:
         """What the system holds now, without dpkg's traces and without times."""
         return _facts(self.root)
@@ -96,11 +100,23 @@ class DpkgSystem:
         state = make_state(placed, removed, view=full, database=database, architecture="amd64")
         assert state.unknown == ()
         tables = [deb.table for deb in placed]
+        return self._written([base, gone, self._entries_of_last(tables, view), list(state.entries)])
+
+    def ours_unpacked(self, *debs: MadeDeb) -> dict[str, tuple[object, ...]]:
+        """What the system holds once this program has placed these packages, before dpkg's state is written."""
+        base = self._entries()
+        view = _view(base)
+        tables = [deb.table for deb in self._placed(debs, (), view, DpkgDatabase.read(view))]
+        return self._written([base, self._entries_of_last(tables, view)])
+
+    def _entries_of_last(self, tables: Sequence[LayerTable], view: View) -> list[Entry]:
         folders = skeleton(tables, below=view, declared=declared_folders(tables))
-        files = [entry for _, entries in self._last for entry in entries if entry.kind is not EntryKind.DIRECTORY]
+        return folders + [e for _, entries in self._last for e in entries if e.kind is not EntryKind.DIRECTORY]
+
+    def _written(self, layers: Sequence[list[Entry]]) -> dict[str, tuple[object, ...]]:
         self._count += 1
         target = self._folder / f"ours-{self._count}"
-        write_rootfs(MadeImage([base, gone, [*folders, *files], list(state.entries)]).source(), target)
+        write_rootfs(MadeImage(list(layers)).source(), target)
         return _facts(target)
 
     def _placed(
