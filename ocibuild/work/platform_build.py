@@ -115,11 +115,12 @@ class _Stack:
         python = PythonLayers(build.target, build.account, self._bodies) if build.target else None
         debs, wheels = self._package_layers(apt, python)
         layers = self._first([*self._accounts, *apt.whiteouts(debs)]) + debs
-        view = self._base.extended(tables_of(debs))
+        view = self._base.extended(tables_of(layers))
         if debs or build.lock.removals:
             state = self._single(view, _STATE, [apt.state(debs, view)])
             layers.append(state)
             view = view.extended(tables_of([state]))
+        below_python = len(layers)
         if python is not None:
             self._refuse_conflicts(view, wheels)
             below = Digest.of(" ".join([str(_below(build)), *(layer.key for layer in layers)]).encode())
@@ -129,7 +130,7 @@ class _Stack:
             winners = python.fix_ups(build.of(Ecosystem.PIP))
             if winners is not None:
                 layers.append(self._single(view, "files that several wheels carry", [winners]))
-        full = view.extended(tables_of(layers[len(debs) :]))
+        full = view.extended(tables_of(layers[below_python:]))
         return [*layers, *self._files(full)]
 
     def _package_layers(self, apt: AptLayers, python: PythonLayers | None) -> tuple[list[MadeLayer], list[MadeLayer]]:
