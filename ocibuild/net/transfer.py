@@ -47,6 +47,7 @@ class Transfer:
         self._stopped = stopped
         self._task = f"download {digest}"
         self._told_bytes = 0
+        self._shown_url: str | None = None
 
     def run(self, openers: Iterable[Opener]) -> None:
         """Ask one server after the other until the file is whole and has the digest.
@@ -84,23 +85,25 @@ class Transfer:
             got = self._partial.digest
             self._partial.restart()
             raise IntegrityError(
-                f"{self._attempted}: expected {self._digest}, got {got}",
+                f"{self._attempted}: expected {self._digest}, got {got} from {self._shown_url}",
+                url=self._shown_url,
                 hint="the file at the server changed, or something on the way (a proxy, a mirror) altered it",
             )
 
     def _fill(self, opener: Opener) -> None:
         """Append until the file has its size or the server says that it is complete; what breaks off goes on."""
-        failures = 0
+        failures, most_bytes = 0, self._partial.size_bytes
         while self._size_bytes is None or self._partial.size_bytes != self._size_bytes:
-            had_bytes = self._partial.size_bytes
             self._check_wanted()
             try:
                 with opener(self._headers()) as response:
                     if self._append(response):
                         return
             except InterruptedBodyError as error:
-                # A long file over a bad line: only attempts that bring nothing count.
-                failures = 1 if self._partial.size_bytes > had_bytes else failures + 1
+                # A long file over a bad line: only attempts that bring nothing new count. A file that is too short at
+                # the server begins again and again, and never comes further.
+                failures = 1 if self._partial.size_bytes > most_bytes else failures + 1
+                most_bytes = max(most_bytes, self._partial.size_bytes)
                 if not error.temporary or failures >= self._http.policy.tries:
                     raise
                 self._http.pause(failures, why=error.message)
@@ -113,6 +116,7 @@ class Transfer:
 
     def _append(self, response: Response) -> bool:
         """Take an answer's bytes; True where the file is complete, False where to ask again from the start."""
+        self._shown_url = response.shown_url
         if response.status == _PARTIAL_CONTENT and self._partial.size_bytes:
             told = content_range(response)
             if told is None or told[0] != self._partial.size_bytes or self._is_other_size(told[2]):

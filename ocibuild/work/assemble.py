@@ -61,7 +61,7 @@ def assemble(
         command=config.command if settings.command is None else settings.command,
     )
     config_document = config.document()
-    annotations = {_BASE_NAME: base.name, _BASE_DIGEST: str(base.digest)} if base.digest else {}
+    annotations = {_BASE_NAME: base.recorded_name, _BASE_DIGEST: str(base.digest)} if base.digest else {}
     manifest = Manifest(config_document.descriptor, base.layers + tuple(map(_described, layers)), annotations)
     document = manifest.document()
     for written in (config_document, document):

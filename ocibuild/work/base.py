@@ -18,7 +18,7 @@ from ocibuild.image.view import LayerTable, View, ViewEntry
 from ocibuild.layer.observation import OBSERVATION_VERSION
 from ocibuild.store.store import Store
 
-__all__ = ["Base", "empty_base", "image_base"]
+__all__ = ["Base", "empty_base", "image_base", "recorded_name"]
 
 _TABLE_KIND = f"base-table-{TABLE_VERSION}-{OBSERVATION_VERSION}"
 
@@ -37,6 +37,17 @@ class Base:
     layers: tuple[Descriptor, ...] = ()
     digest: Digest | None = None
     source: ImageSource | None = None
+
+    @property
+    def recorded_name(self) -> str:
+        """The name as an image and a lock record it."""
+        return recorded_name(self.name)
+
+
+def recorded_name(name: str) -> str:
+    """A base's name without what is this machine's business: of ``oci:/home/me/base`` the kind alone."""
+    kind, colon, _ = name.partition(":")
+    return kind if colon and kind in ("oci", "oci-archive", "docker-archive") else name
 
 
 def empty_base(platform: Platform) -> Base:

@@ -21,7 +21,7 @@ from ocibuild.store.store import Store
 from ocibuild.work.apt_base import make_apt_base
 from ocibuild.work.apt_resolution import DebianResolver
 from ocibuild.work.assemble import ImageSettings, assemble_index
-from ocibuild.work.base import Base, empty_base, image_base
+from ocibuild.work.base import Base, empty_base, image_base, recorded_name
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.budget import MemoryBudget
 from ocibuild.work.layers import LayerMaker
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["MadeImage", "Workshop", "make_image"]
 
 _DEFAULT_MEMORY_BYTES = 300 << 20
-_OWN_MEMORY_BYTES = 180 << 20  # of the interpreter, its libraries and the decoders, beside the cuts of layers
+_OWN_MEMORY_BYTES = 180 << 20  # measured, of all but cuts: interpreter, tables, the base, decoders, what malloc keeps
 _LEAST_BUDGET_BYTES = 64 << 20
 _DEFAULT_MOST_LAYERS = 20
 _PREFIX_BIN = "/srv/conda/envs/notebook/bin"
@@ -114,7 +114,9 @@ class Workshop:
         if options.locked and request.lock_file is not None:
             lock, file = read_lock(request.lock_file), request.lock_file
             for platform in request.platforms:
-                self._locked[platform] = locked_platform(lock, platform, base=request.base, asks=self._asks, file=file)
+                self._locked[platform] = locked_platform(
+                    lock, platform, base=recorded_name(request.base), asks=self._asks, file=file
+                )
             self._resolver = LockedResolver(self._resolver, self._locked, str(file))
 
     def bodies(self, resolution: Resolution) -> PackageBodies:

@@ -203,7 +203,7 @@ class _Stack:
 
 def _below(build: PlatformBuild) -> Digest:
     """A digest of all that the layers below the packages depend on."""
-    return Digest.of(f"{build.base.digest} {build.base.name} {build.catalogue}".encode())
+    return Digest.of(f"{build.base.digest} {build.base.recorded_name} {build.catalogue}".encode())
 
 
 def _apt_layers(build: PlatformBuild, view: View, bodies: PackageBodies) -> AptLayers:

@@ -86,7 +86,7 @@ class Resolver:
     def _asked(
         self, apt: tuple[AptAsk, ...], pip: PipAsks, base: Base, folder_in_image: str
     ) -> tuple[PlatformLock, Mapping[str, str]]:
-        lock = PlatformLock(base.name, base.digest)
+        lock = PlatformLock(base.recorded_name, base.digest)
         addresses: dict[str, str] = {}
         if apt and _STATUS not in base.view:
             raise RepositoryError(

@@ -1,13 +1,17 @@
 """The program as its users run it: a process of its own, with a store of its own."""
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.support.tiny_system import TinySystem
 
 REPOSITORIES = Path(__file__).parent.parent / "repos"
 
@@ -38,6 +42,36 @@ class Program:
         assert done.returncode == 0, f"{' '.join(map(str, arguments))}\n{done.stdout}\n{done.stderr}"
         return done.stdout.strip()
 
+    def error(self, *arguments: str | Path, code: int, cwd: Path | None = None, **environment: str) -> str:
+        """What it said on standard error; the test fails where the exit code is another, or the store is not sound.
+
+        Results are never printed where there is none, and an error of the program is not one of Python's.
+        """
+        done = self.run(*arguments, cwd=cwd, **environment)
+        assert done.returncode == code, f"{' '.join(map(str, arguments))}\n{done.stdout}\n{done.stderr}"
+        assert done.stdout == ""
+        assert "Traceback" not in done.stderr
+        assert_sound(self.store)
+        return done.stderr
+
+
+def assert_sound(store: Path) -> None:
+    """Every blob has the digest that it is named by, every record can be read, and nothing half-written is left."""
+    # What was downloaded in part is kept under such a name, to go on with: nobody else reads it.
+    assert not [path for path in store.glob("**/.partial-*") if not path.name.startswith(".partial-download-")]
+    for blob in (store / "blobs/sha256").glob("[0-9a-f]*"):
+        assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
+    for record in (store / "records").glob("*/*/*.json"):
+        json.loads(record.read_bytes())
+
+
+def repository(folder: Path, **files: str) -> Path:
+    """A repository with these files; ``_`` in a name stands for the dot."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("_", ".")).write_text(text)
+    return folder
+
 
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Program:
@@ -50,6 +84,14 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Program:
 def program(tmp_path: Path) -> Program:
     """A program with an empty store."""
     return Program(tmp_path / "store", {})
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[TinySystem]:
+    """A package archive of its own on loopback."""
+    (tmp_path / "system").mkdir()
+    with TinySystem(tmp_path / "system") as system:
+        yield system
 
 
 @pytest.fixture(scope="session")

@@ -169,6 +169,11 @@ def test_more_bytes_than_promised_are_not_taken(serve: Serve, downloader: Downlo
     assert sum(path.stat().st_size for path in blobs.folder.rglob("*") if path.is_file()) == 0
 
 
+def test_a_file_that_is_too_short_at_a_server_that_gives_ranges(serve: Serve, downloader: Downloader) -> None:
+    with pytest.raises(NetworkError, match="ended after 899990 of 900000 bytes"):
+        downloader.fetch(request(serve(FileServer(DATA[:-10])).url))
+
+
 def test_fewer_bytes_than_promised(serve: Serve, downloader: Downloader) -> None:
     server = serve(lambda _: Reply(body=DATA[:1000]))
     with pytest.raises(NetworkError, match="ended after 1000 of 900000 bytes") as caught:
