@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ocibuild.ecosystem.apt.configure.accounts import add_system_group, add_system_user, shadow_on, write_here_document
 from ocibuild.ecosystem.apt.configure.alternatives import install_named_alternative, run_alternative_calls
 from ocibuild.ecosystem.apt.configure.certificate_list import configure_certificates
+from ocibuild.ecosystem.apt.configure.conditions import CONDITIONS
 from ocibuild.ecosystem.apt.configure.context import Context, Operation
 from ocibuild.ecosystem.apt.configure.diversions import (
     divert_unmoved,
@@ -29,6 +30,7 @@ def _update_shells(context: Context) -> None:
 
 
 OPERATIONS: Mapping[str, Operation] = {
+    **CONDITIONS,
     **FILE_OPERATIONS,
     "add-shell": add_shells,
     "alternative": install_named_alternative,

@@ -21,9 +21,13 @@ def configure(
     """Make in ``overlay`` what the packages' scripts would make, in the order given.
 
     Their files, and dpkg's database with them, must be in place. ``changed_paths`` are absolute paths that went with a
-    removed package. With a script that is not known nothing is made, and all that are not known are reported. Of what
-    scripts write, these are left out on purpose: logs, locks, backups (``*-``, ``*-old``), debconf's answers and
-    Python's byte code, whose files are bound to their sources' times.
+    removed package. With a script that is not known nothing is made, and all that are not known are reported; what is
+    found to be unknown only on this tree is reported too, and the tree is then not complete.
+
+    Of what scripts write, these are left out on purpose, since they differ from machine to machine or can be made again
+    from what is there: logs, locks, backups (``*-``, ``*-old``, ``*.dpkg-old``), ldconfig's aux-cache, Python's byte
+    code, man-db's index, a machine's id, and debconf's answers (what was never asked has its default again). Where a
+    script gives a file capabilities and, if that fails, the set-user-id bit, it has the bit. No daemon is started.
     """
     unknown = list(unknown_scripts(packages))
     if unknown:

@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from ocibuild.ecosystem.apt.configure.files import FILE_OPERATIONS
+from ocibuild.ecosystem.apt.configure.operations import OPERATIONS
 from ocibuild.image.overlay import Overlay
 from tests.support.made_context import made_context, made_overlay
 
@@ -10,7 +10,7 @@ from tests.support.made_context import made_context, made_overlay
 def run(overlay: Overlay, name: str, *words: str, text: str = "", previous: str = "") -> list[str]:
     """Why the operation was refused, if it was."""
     context = made_context(overlay, text, previous=previous)
-    FILE_OPERATIONS[name](context, *words)
+    OPERATIONS[name](context, *words)
     return [unknown.why for unknown in context.unknown]
 
 
