@@ -5,11 +5,18 @@ Each layer costs a puller about 0.1 s, and Docker stops at 125, so a layer a pac
 minimises is the expected number of bytes moved (a) when one package, any with the same chance, changes, and (b) when
 an image with nearly the same packages is built beside this one.
 
-Chosen. Within an ecosystem, the largest packages get layers of their own: that is where the bytes are, and a large
-layer is moved only when that very package changes. All others fall into buckets by a hash of their *name*. A bucket
-depends on the name alone, so a package added, removed or upgraded touches one bucket and no other, and two images
-that share a package put it into the same bucket. Whether a package is large is asked of a fixed size, not of its rank
-among the others, as long as there are not too many, so that a new package rarely moves an old one.
+Chosen. Within an ecosystem, packages are of three classes by fixed sizes. The largest get layers of their own: that is
+where the bytes are, and such a layer is moved only when that very package changes. The medium ones and the small ones
+fall into buckets, each class into its own, by a hash of their *name*. A bucket of few medium packages is moved seldom,
+and one of many small packages is small; together they would be moved often and be large. A bucket depends on the name
+alone, so a package added, removed or upgraded touches one bucket and no other, and two images that share a package put
+it into the same bucket. The class is asked of a fixed size, not of a package's rank among the others, as long as there
+are not too many large ones, so that a new package rarely moves an old one.
+
+Measured on 111 wheels and 100 .debs (195 MB; tests/benchmarks/data-science on bookworm) in 13 layers: 7.6 MB are moved
+when one package changes, and an image with 6 packages less and 4 changed shares 88 % of the bytes. With two classes
+(large and other) it was 14.0 MB and 75 %. A layer for each package, the least there is, would move 0.9 MB; 20 package
+layers move 4.9 MB. Large from 1 or 16 MiB on: 8.1 and 7.8 MB; medium from 256 KiB or 1 MiB on: 8.0 and 9.7 MB.
 
 Rejected. Buckets by rank or by running sum: one package more shifts all behind it. Grouping by dependency or by how
 often packages change: it needs data that goes stale. One layer an ecosystem: a changed pin of 60 kB moves 150 MB.
@@ -23,12 +30,15 @@ from dataclasses import dataclass
 
 from ocibuild.core.package import Ecosystem, LockedPackage
 
-__all__ = ["LARGE_BYTES", "PackedLayer", "expected_bytes_moved", "pack"]
+__all__ = ["LARGE_BYTES", "MEDIUM_BYTES", "PackedLayer", "expected_bytes_moved", "pack"]
 
 LARGE_BYTES = 4 << 20
 """From this size on a package gets a layer of its own, as far as there are layers."""
 
-_LARGE_SHARE = 0.6  # of an ecosystem's layers go to large packages; the rest are buckets
+MEDIUM_BYTES = 512 << 10
+"""From this size on a package is not among the small ones."""
+
+_SHARE = 0.3  # of an ecosystem's layers go to large packages, and as many to buckets of small ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +80,26 @@ def _order(package: LockedPackage) -> tuple[str, str]:
 def _pack_group(ecosystem: Ecosystem, group: list[LockedPackage], most_layers: int) -> list[PackedLayer]:
     if most_layers == 1:
         return [PackedLayer(ecosystem.value, ecosystem, tuple(group))]
-    bucket_count = max(1, most_layers - int(most_layers * _LARGE_SHARE))
+    large_count = small_count = max(1, round(most_layers * _SHARE))
+    medium_count = most_layers - large_count - small_count
     largest = sorted(group, key=lambda package: (-(package.size_bytes or 0), _order(package)))
-    large = [package for package in largest if (package.size_bytes or 0) >= LARGE_BYTES][: most_layers - bucket_count]
+    large = [package for package in largest if (package.size_bytes or 0) >= LARGE_BYTES][:large_count]
     layers = [PackedLayer(f"{ecosystem.value}: {package.name}", ecosystem, (package,)) for package in large]
     alone = set(map(_order, large))
-    for bucket in range(bucket_count):
-        members = tuple(
-            package for package in group if _order(package) not in alone and _bucket(package, bucket_count) == bucket
-        )
-        if members:
-            layers.append(PackedLayer(f"{ecosystem.value} {bucket + 1} of {bucket_count}", ecosystem, members))
-    return layers
+    others = [package for package in group if _order(package) not in alone]
+    medium = [package for package in others if medium_count and (package.size_bytes or 0) >= MEDIUM_BYTES]
+    small = [package for package in others if package not in medium]
+    layers += _buckets(f"{ecosystem.value}, medium", ecosystem, medium, medium_count)
+    return layers + _buckets(ecosystem.value, ecosystem, small, small_count)
+
+
+def _buckets(name: str, ecosystem: Ecosystem, packages: list[LockedPackage], count: int) -> list[PackedLayer]:
+    found = [tuple(package for package in packages if _bucket(package, count) == bucket) for bucket in range(count)]
+    return [
+        PackedLayer(f"{name} {bucket + 1} of {count}", ecosystem, members)
+        for bucket, members in enumerate(found)
+        if members
+    ]
 
 
 def _bucket(package: LockedPackage, bucket_count: int) -> int:

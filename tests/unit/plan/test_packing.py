@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ocibuild.core.digest import Digest
 from ocibuild.core.package import Ecosystem, LockedPackage
-from ocibuild.plan.packing import LARGE_BYTES, expected_bytes_moved, pack
+from ocibuild.plan.packing import LARGE_BYTES, MEDIUM_BYTES, expected_bytes_moved, pack
 
 MEGABYTE = 1 << 20
 
@@ -87,3 +87,12 @@ def test_a_small_limit_still_gives_each_ecosystem_a_layer(most_layers: int) -> N
 def test_nothing_gives_no_layers() -> None:
     assert pack([], most_layers=10) == ()
     assert expected_bytes_moved(()) == 0
+
+
+def test_medium_and_small_packages_do_not_share_layers() -> None:
+    sizes = [MEDIUM_BYTES + number for number in range(8)] + [MEDIUM_BYTES - 1 - number for number in range(8)]
+    packages = [package(f"p{number}", size_bytes=size) for number, size in enumerate(sizes)]
+    layers = pack(packages, most_layers=10)
+    assert sorted(one.name for layer in layers for one in layer.packages) == sorted(one.name for one in packages)
+    for layer in layers:
+        assert len({(one.size_bytes or 0) >= MEDIUM_BYTES for one in layer.packages}) == 1
