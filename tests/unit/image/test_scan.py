@@ -19,10 +19,10 @@ ENTRIES = [
     Entry.file("usr/tool", b"#!/bin/sh\n", mode=0o4755, uid=1, gid=2),
     Entry("usr/tool2", EntryKind.HARDLINK, 0o600, link="usr/tool"),
     Entry.file("etc/passwd", b"root:x:0:0:::\n"),
-    Entry.file("etc/hostname", b"box\n"),
+    Entry.file("opt/hostname", b"box\n"),
     Entry.symlink("bin", "usr/bin"),
     Entry.whiteout("old"),
-    Entry.file("etc/.wh..wh..opq", b""),
+    Entry.file("opt/.wh..wh..opq", b""),
     Entry.file("usr/lib/libnothing.so.1", b"not ELF"),
 ]
 
@@ -93,13 +93,13 @@ def test_an_unknown_type_is_refused() -> None:
 
 
 def test_one_file_is_read_out_of_a_layer() -> None:
-    twice = [*ENTRIES, Entry.file("etc/hostname", b"second\n"), Entry.file("big", bytes(3 << 20))]
+    twice = [*ENTRIES, Entry.file("opt/hostname", b"second\n"), Entry.file("big", bytes(3 << 20))]
     data, layer = blob(raw_tar(twice), Compression.ZSTD)
 
     def read(path: str) -> bytes | None:
         return read_layer_file(io.BytesIO(data), layer, path, where="base")
 
-    assert read("etc/hostname") == b"second\n"
+    assert read("opt/hostname") == b"second\n"
     assert read("big") == bytes(3 << 20)
     assert read("bin") is None
     assert read("missing") is None

@@ -8,6 +8,7 @@ from ocibuild.layer.observation import is_kept
     [
         "var/lib/dpkg/status",
         "etc/passwd",
+        "etc/cron.daily/apt-compat",
         "opt/conda/conda-meta/python-3.12.4-h1_0_cpython.json",
         "srv/env/pyvenv.cfg",
         "usr/local/include/python3.13/patchlevel.h",
@@ -22,7 +23,8 @@ def test_what_later_phases_read_is_kept(path: str) -> None:
     "path",
     [
         "var/lib/dpkg",
-        "etc/passwd-",
+        "etc",
+        "usr/etc/passwd",
         "pyvenv.cfg.txt/x",
         "usr/include/python3.11/Python.h",
         "usr/lib/python3.11/venv/__init__.py",
