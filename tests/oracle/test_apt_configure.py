@@ -98,6 +98,8 @@ LEFT_OUT = {
     "var/cache/man/*": "man-db's index, with the times of one machine",
     "var/cache/debconf/*": "debconf's answers: what was not asked has its default again",
     "var/log/*": "logs",
+    "var/lib/ucf/hashfile.*": "backups",
+    "var/lib/ucf/registry.*": "backups",
     "var/lib/dpkg/diversions-old": "a backup",
     "var/lib/dpkg/statoverride-old": "a backup",
 }

@@ -15,12 +15,14 @@ from ocibuild.ecosystem.apt.configure.diversions import (
 )
 from ocibuild.ecosystem.apt.configure.files import FILE_OPERATIONS
 from ocibuild.ecosystem.apt.configure.fortran import link_module_folder
+from ocibuild.ecosystem.apt.configure.ghostscript import make_font_maps
 from ocibuild.ecosystem.apt.configure.locales import list_locales
 from ocibuild.ecosystem.apt.configure.maintscript import run_helper_calls
 from ocibuild.ecosystem.apt.configure.ownership import add_override, refuse_overridden, set_owner
 from ocibuild.ecosystem.apt.configure.pam import pam_auth_update
 from ocibuild.ecosystem.apt.configure.shells import add_shells, update_shells
 from ocibuild.ecosystem.apt.configure.systemd import enable_units, enable_user_units, record_units, update_rc
+from ocibuild.ecosystem.apt.configure.ucf import register_line
 
 __all__ = ["OPERATIONS"]
 
@@ -41,6 +43,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "enable-units": enable_units,
     "enable-user-units": enable_user_units,
     "fortran-modules": link_module_folder,
+    "gsfontmap": make_font_maps,
     "here-document": write_here_document,
     "list-locales": list_locales,
     "maintscript": run_helper_calls,
@@ -53,6 +56,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "statoverride": add_override,
     "system-group": add_system_group,
     "system-user": add_system_user,
+    "ucf-line": register_line,
     "undivert": undivert_unmoved,
     "update-rc": update_rc,
     "update-shells": _update_shells,
