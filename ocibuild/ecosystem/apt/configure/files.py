@@ -80,7 +80,7 @@ def _write_line(context: Context, path: str, *words: str) -> None:
 
 
 def _lines_missing(context: Context, path: str, *words: str) -> None:
-    """A file of these lines where there is none; a word ``|`` ends a line, one ``\\t`` is a tab."""
+    """A file of these lines where there is none; a word ``|`` ends a line, one of backslash and t is a tab."""
     if path not in context.overlay:
         context.overlay.make_folders(path.rpartition("/")[0])
         context.overlay.write(path, " ".join(words).replace(" | ", "\n").replace("\\t ", "\t") + "\n")

@@ -25,9 +25,10 @@ def configure(
     found to be unknown only on this tree is reported too, and the tree is then not complete.
 
     Of what scripts write, these are left out on purpose, since they differ from machine to machine or can be made again
-    from what is there: logs, locks, backups (``*-``, ``*-old``, ``*.dpkg-old``, ucf's), ldconfig's aux-cache, Python's byte
-    code, man-db's index, a machine's id, and debconf's answers (what was never asked has its default again). Where a
-    script gives a file capabilities and, if that fails, the set-user-id bit, it has the bit. No daemon is started.
+    from what is there: logs, locks, backups (``*-``, ``*-old``, ``*.dpkg-old`` and ucf's numbered ones), ldconfig's
+    aux-cache, Python's byte code, man-db's index, a machine's id, and debconf's answers (what was never asked has its
+    default again). Where a script gives a file capabilities and, if that fails, the set-user-id bit, it has the bit. No
+    daemon is started.
     """
     unknown = list(unknown_scripts(packages))
     if unknown:

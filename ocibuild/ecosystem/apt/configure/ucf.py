@@ -1,6 +1,7 @@
 """ucf(1), which keeps configuration files that packages make: what it leaves of a file that is new.
 
-Source: ucf 3.0043: the file, a copy in /var/lib/ucf/cache named by the path with colons, a line of /var/lib/ucf/hashfile.
+Source: ucf 3.0043: the file itself, a copy in /var/lib/ucf/cache named by the path with colons, and a line of
+/var/lib/ucf/hashfile.
 """
 
 import hashlib

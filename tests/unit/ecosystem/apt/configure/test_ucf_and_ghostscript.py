@@ -39,6 +39,6 @@ def test_font_maps_are_the_configuration_files_in_order() -> None:
 
 def test_lines_may_begin_with_a_tab() -> None:
     overlay = made_overlay()
-    words = r'[filter "lfs"] | \t required = true'.split()
+    words = ["[filter", '"lfs"]', "|", "\\t", "required", "=", "true"]
     FILE_OPERATIONS["lines-missing"](made_context(overlay), "etc/gitconfig", *words)
     assert overlay.read_text("etc/gitconfig") == '[filter "lfs"]\n\trequired = true\n'
