@@ -4,6 +4,7 @@ Source: dpkg 1.21's ``lib/dpkg`` (``fields.c``, ``dump.c``, ``db-ctrl-access.c``
 dpkg-statoverride(1).
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,7 +15,10 @@ from ocibuild.ecosystem.apt.deb822 import Paragraph, decode, read_paragraphs
 from ocibuild.ecosystem.apt.place import INFO_FOLDER, info_name
 from ocibuild.image.view import View
 
-__all__ = ["Diversion", "DpkgDatabase", "InstalledPackage", "status_text"]
+__all__ = ["INSTALLED", "Diversion", "DpkgDatabase", "InstalledPackage", "status_text"]
+
+INSTALLED = "install ok installed"
+"""The Status of a package that is installed and configured, and meant to be."""
 
 _FOLDER = "var/lib/dpkg"
 # The order in which dpkg writes fields; others follow as they came (fields.c, fieldinfos).
@@ -23,6 +27,7 @@ _FIELD_ORDER = (
     "Bugs", "Architecture", "Multi-Arch", "Source", "Version", "Config-Version", "Replaces", "Provides", "Depends",
     "Pre-Depends", "Recommends", "Suggests", "Breaks", "Conflicts", "Enhances", "Conffiles", "Description",
 )  # fmt: skip
+_OVERRIDE = re.compile(r"(\S+) (\S+) ([0-7]{1,5}) /(.*)")
 _HAS_FILES = frozenset({"installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending"})
 
 
@@ -163,7 +168,7 @@ def _ordered(fields: Paragraph) -> Paragraph:
 
 
 def _status_paragraphs(view: View) -> Iterator[Paragraph]:
-    """The stanzas of status, or of status.d, where distroless images keep them one a file."""
+    """The stanzas of status, or of status.d, where distroless images keep them one a file and without a Status."""
     texts = [decode(view.read(f"{_FOLDER}/status"))] if f"{_FOLDER}/status" in view else []
     if not texts:
         names = [name for name in view.children(f"{_FOLDER}/status.d") if not name.endswith(".md5sums")]
@@ -172,7 +177,7 @@ def _status_paragraphs(view: View) -> Iterator[Paragraph]:
         for fields in read_paragraphs(text):
             if "Package" not in fields:
                 raise ImageError("dpkg's status file of the image has a stanza without Package")
-            yield fields
+            yield fields if "Status" in fields else fields.with_fields({"Status": INSTALLED})
 
 
 def _lines(view: View, path: str) -> list[str]:
@@ -180,15 +185,20 @@ def _lines(view: View, path: str) -> list[str]:
 
 
 def _diversions(lines: list[str]) -> Iterator[Diversion]:
-    for path, target, package in zip(lines[::3], lines[1::3], lines[2::3], strict=False):
+    if len(lines) % 3:
+        raise ImageError(f"dpkg's diversions of the image have {len(lines)} lines, not a multiple of three")
+    for path, target, package in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
         yield Diversion(path.lstrip("/"), target.lstrip("/"), package)
 
 
 def _overrides(view: View) -> Iterator[tuple[str, int, int, int]]:
     users, groups = (_ids(view, f"etc/{name}") for name in ("passwd", "group"))
     for line in _lines(view, f"{_FOLDER}/statoverride"):
-        user, group, mode, path = line.split(" ", 3)
-        yield path.lstrip("/"), int(mode, 8), _id(user, users), _id(group, groups)
+        found = _OVERRIDE.fullmatch(line)
+        if found is None:
+            raise ImageError(f"dpkg's statoverride of the image has a malformed line: {line!r}")
+        user, group, mode, path = found.groups()
+        yield path, int(mode, 8), _id(user, users), _id(group, groups)
 
 
 def _ids(view: View, path: str) -> dict[str, int]:
@@ -197,7 +207,7 @@ def _ids(view: View, path: str) -> dict[str, int]:
 
 
 def _id(name: str, ids: Mapping[str, int]) -> int:
-    if name.startswith("#"):
+    if name.startswith("#") and name[1:].isdecimal():
         return int(name[1:])
     if name not in ids:
         raise ImageError(f"dpkg's statoverride of the image names {name!r}, which has no account there")

@@ -24,7 +24,6 @@ STATE_VERSION = 2
 
 _FOLDER = "var/lib/dpkg"
 _EXTENDED = "var/lib/apt/extended_states"
-_INSTALLED = "install ok installed"
 _SCRIPTS = ("preinst", "postinst", "config", "templates", "triggers")
 
 

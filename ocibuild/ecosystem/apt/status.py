@@ -7,7 +7,7 @@ A stanza is the package's control file with the state it is in, and its conffile
 from collections.abc import Iterator, Sequence
 
 from ocibuild.ecosystem.apt.conffile import NEW_CONFFILE
-from ocibuild.ecosystem.apt.database import DpkgDatabase, InstalledPackage, status_text
+from ocibuild.ecosystem.apt.database import INSTALLED, DpkgDatabase, InstalledPackage, status_text
 from ocibuild.ecosystem.apt.deb822 import Paragraph
 from ocibuild.ecosystem.apt.removal import has_residue
 from ocibuild.ecosystem.apt.settle import PlacedDeb
@@ -40,7 +40,7 @@ def status_after(
         if old is not None:
             stanzas.pop((old.name, old.architecture), None)
         conffiles = "".join(f"\n {line}" for line in _conffile_lines(deb, old, view)) or None
-        changes = {"Status": "install ok installed", "Conffiles": conffiles}
+        changes = {"Status": INSTALLED, "Conffiles": conffiles}
         stanzas[deb.package.name, deb.package.architecture] = deb.control.with_fields(changes)
     return status_text(stanzas.values())
 
