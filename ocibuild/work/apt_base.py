@@ -10,7 +10,6 @@ from ocibuild.core.errors import BuildError
 from ocibuild.core.package import LockedPackage
 from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.apt.base import seed_entries
-from ocibuild.ecosystem.apt.distribution import distribution_of
 from ocibuild.image.view import View
 from ocibuild.plan.packing import pack
 from ocibuild.store.store import Store
@@ -45,8 +44,7 @@ def make_apt_base(
     """
     empty = empty_base(platform)
     architecture = platform.debian_architecture
-    distribution, codename = distribution_of(suite)
-    seeds = seed_entries(codename, distribution, architecture)
+    seeds = seed_entries(suite, architecture)
     contents = FragmentContents(store, empty.view.read_content)
     below = View(read_content=contents).extended([table_of(seeds)])
     apt = AptLayers(packages, (), view=below, below=Digest.of(suite.encode()), architecture=architecture, bodies=bodies)

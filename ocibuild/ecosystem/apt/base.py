@@ -4,6 +4,8 @@ Source: debootstrap's ``functions`` (setup_merged_usr) and mmdebstrap 1.3, with 
 """
 
 from ocibuild.core.defaults import apt_defaults
+from ocibuild.ecosystem.apt.distribution import distribution_of, suite_archives
+from ocibuild.ecosystem.apt.mirrors import ArchiveName
 from ocibuild.layer.entry import Entry
 
 __all__ = ["seed_entries"]
@@ -15,29 +17,39 @@ _MERGED = {
 }
 _SOURCES = """\
 Types: deb
-URIs: {mirror}
-Suites: {suite} {suite}-updates
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-
-Types: deb
-URIs: {security}
-Suites: {suite}-security
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+URIs: {url}
+Suites: {suites}
+Components: {components}
+Signed-By: /usr/share/keyrings/{distribution}-archive-keyring.gpg
 """
 
 
-def seed_entries(suite: str, distribution: str, architecture: str) -> list[Entry]:
+def seed_entries(suite: str, architecture: str) -> list[Entry]:
     """The links of merged /usr with the folders they name, and apt's sources with the public mirror.
 
-    The mirror is never this machine's, so that a base has the same bytes everywhere.
+    The mirror is never this machine's, so that a base has the same bytes everywhere. ``suite`` is as in
+    :func:`ocibuild.ecosystem.apt.distribution.distribution_of`.
     """
     merged = _MERGED.get(architecture, ("bin", "lib", "sbin"))
     entries = [Entry.directory("usr"), *(Entry.directory(f"usr/{name}") for name in merged)]
     entries += [Entry.symlink(name, f"usr/{name}") for name in merged]
-    if distribution == "debian":
-        public = apt_defaults(distribution)
-        text = _SOURCES.format(mirror=public["mirror"], security=public["security"], suite=suite)
-        entries.append(Entry.file("etc/apt/sources.list.d/debian.sources", text.encode()))
-    return entries
+    distribution, _ = distribution_of(suite)
+    path = f"etc/apt/sources.list.d/{distribution}.sources"
+    return [*entries, Entry.file(path, _sources(suite, architecture).encode())]
+
+
+def _sources(suite: str, architecture: str) -> str:
+    """The sources of the suite, one stanza an archive (sources.list(5), "DEB822-STYLE FORMAT")."""
+    archives, components = suite_archives(suite, architecture)
+    suites: dict[ArchiveName, list[str]] = {}
+    for archive, name in archives:
+        suites.setdefault(archive, []).append(name)
+    return "\n".join(
+        _SOURCES.format(
+            url=apt_defaults(archive.distribution)[archive.key],
+            suites=" ".join(names),
+            components=" ".join(components),
+            distribution=archive.distribution,
+        )
+        for archive, names in suites.items()
+    )

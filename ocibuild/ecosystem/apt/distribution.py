@@ -6,7 +6,7 @@ from ocibuild.ecosystem.apt.keyring import Keyring, shipped_keyring
 from ocibuild.ecosystem.apt.mirrors import ArchiveName, Mirrors
 from ocibuild.ecosystem.apt.source import Source
 
-__all__ = ["archive_source", "distribution_of", "suite_sources"]
+__all__ = ["archive_source", "distribution_of", "suite_archives", "suite_sources"]
 
 _DEBIAN = ("bullseye", "bookworm", "trixie", "forky", "oldstable", "stable", "testing")
 _ROLLING = ("sid", "unstable")
@@ -33,24 +33,27 @@ def distribution_of(suite: str) -> tuple[str, str]:
     )
 
 
-def suite_sources(suite: str, platform: Platform, mirrors: Mirrors) -> tuple[Source, ...]:
-    """The sources of a new system of this suite: the release, its updates and its security updates.
+def suite_archives(suite: str, architecture: str) -> tuple[list[tuple[ArchiveName, str]], tuple[str, ...]]:
+    """Where the packages of a system of this suite come from: archives, each with the name of a suite, and components.
 
     Debian's component is ``main``; Ubuntu's are ``main`` and ``universe``, which hold what Debian's main holds.
     """
     distribution, name = distribution_of(suite)
     if distribution == "debian":
-        layout = [(ArchiveName.DEBIAN, name)]
+        archives = [(ArchiveName.DEBIAN, name)]
         if name not in _ROLLING:
-            layout += [(ArchiveName.DEBIAN, f"{name}-updates"), (ArchiveName.DEBIAN_SECURITY, f"{name}-security")]
-        components: tuple[str, ...] = ("main",)
-    else:
-        is_primary = platform.debian_architecture in _UBUNTU_PRIMARY
-        archive = ArchiveName.UBUNTU if is_primary else ArchiveName.UBUNTU_PORTS
-        security = ArchiveName.UBUNTU_SECURITY if is_primary else ArchiveName.UBUNTU_PORTS
-        layout = [(archive, name), (archive, f"{name}-updates"), (security, f"{name}-security")]
-        components = ("main", "universe")
-    return tuple(archive_source(archive, one, components, mirrors, origin=f"apt:{suite}") for archive, one in layout)
+            archives += [(ArchiveName.DEBIAN, f"{name}-updates"), (ArchiveName.DEBIAN_SECURITY, f"{name}-security")]
+        return archives, ("main",)
+    is_primary = architecture in _UBUNTU_PRIMARY
+    archive = ArchiveName.UBUNTU if is_primary else ArchiveName.UBUNTU_PORTS
+    security = ArchiveName.UBUNTU_SECURITY if is_primary else ArchiveName.UBUNTU_PORTS
+    return [(archive, name), (archive, f"{name}-updates"), (security, f"{name}-security")], ("main", "universe")
+
+
+def suite_sources(suite: str, platform: Platform, mirrors: Mirrors) -> tuple[Source, ...]:
+    """The sources of a new system of this suite: the release, its updates and its security updates."""
+    archives, components = suite_archives(suite, platform.debian_architecture)
+    return tuple(archive_source(archive, one, components, mirrors, origin=f"apt:{suite}") for archive, one in archives)
 
 
 def archive_source(
