@@ -4,6 +4,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from ocibuild.core.errors import OcibuildError
 __all__ = ["main"]
 
 _INTERRUPTED = 130
+_PATIENCE_SECONDS = 2
+"""How long an interrupted program may take to clean up."""
 _COMMANDS = {
     "build": "Build an image from a repository.",
     "cache": "List, measure and prune what the local store holds.",
@@ -59,17 +62,16 @@ def _program() -> None:
 def main(arguments: Sequence[str] | None = None) -> Any:
     """Run the program and exit with its code."""
     signal.signal(signal.SIGTERM, _interrupt)  # a pod that is stopped cleans up as Ctrl-C does
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell lets it be ignored
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         _program.main(args=arguments, prog_name="ocibuild", standalone_mode=False)
     except OcibuildError as error:
         _complain(error.message, error.hint)
-        sys.exit(error.exit_code)
-    except click.exceptions.Abort:
+        _leave(error.exit_code)
+    except (click.exceptions.Abort, KeyboardInterrupt):
         _complain("interrupted", None)
-        sys.exit(_INTERRUPTED)
-    except KeyboardInterrupt:
-        _complain("interrupted", None)
-        sys.exit(_INTERRUPTED)
+        _leave(_INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -81,7 +83,24 @@ def main(arguments: Sequence[str] | None = None) -> Any:
 
 
 def _interrupt(*_: object) -> None:
+    """End the program: in order, and by force where that takes too long, as when a server says nothing."""
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(_PATIENCE_SECONDS)
     raise KeyboardInterrupt
+
+
+def _give_up(*_: object) -> None:
+    _complain("interrupted", None)
+    os._exit(_INTERRUPTED)  # what is half-written has a name that nobody reads
+
+
+def _leave(code: int) -> None:
+    """Exit with this code, without those who still wait for a server to say something."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1:
+        os._exit(code)
+    sys.exit(code)
 
 
 def _complain(message: str, hint: str | None) -> None:

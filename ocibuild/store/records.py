@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ocibuild.core.atomic import replacing
+from ocibuild.core.atomic import map_os_error, replacing
 from ocibuild.core.errors import OcibuildError
 
 __all__ = ["RecordStore"]
@@ -39,8 +39,10 @@ class RecordStore:
                 value = json.load(file)
             with contextlib.suppress(OSError):  # a store that is shared read-only still serves
                 os.utime(path)
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
+        except OSError as error:
+            raise map_os_error(error, attempted=f"reading {path}") from error
         return value
 
     def put(self, kind: str, key: str, value: Any) -> None:

@@ -3,7 +3,7 @@
 import shutil
 import threading
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
@@ -15,10 +15,12 @@ from ocibuild.core.events import EventSink
 from ocibuild.core.package import LockedPackage
 from ocibuild.net.client import HttpClient
 from ocibuild.net.download import Downloader, DownloadRequest
+from ocibuild.net.transfer import TransferStoppedError
 from ocibuild.store.store import Store
 
 __all__ = ["PackageBodies"]
 
+_LOOK_SECONDS = 0.2  # how soon whoever waits for a download sees that the build ends
 _MOST_AT_ONCE = 6  # more connections to one mirror gained nothing, and mirrors limit them
 
 
@@ -57,7 +59,8 @@ class PackageBodies:
     ) -> None:
         if kind is not None:  # after a success everything that was asked for is here
             self._stopped.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        # A server that says nothing must not hold up the end of a build that failed.
+        self._pool.shutdown(wait=kind is None, cancel_futures=True)
 
     def url(self, package: LockedPackage) -> str:
         """Where the package's file is on this machine's sources; may hold credentials."""
@@ -79,8 +82,15 @@ class PackageBodies:
             self._start(package)
 
     def path(self, package: LockedPackage) -> Path:
-        """The package's file; waits for its download. Raises what :meth:`Downloader.fetch` raises."""
-        return self._start(package).result()
+        """The package's file; waits for its download. Raises what :meth:`Downloader.fetch` raises.
+
+        A TransferStoppedError where the downloads are ended meanwhile.
+        """
+        future = self._start(package)
+        while not wait([future], timeout=_LOOK_SECONDS).done:
+            if self._stopped.is_set():
+                raise TransferStoppedError(f"downloading {package.identity}: stopped")
+        return future.result()
 
     def _start(self, package: LockedPackage) -> "Future[Path]":
         with self._lock:
