@@ -66,8 +66,8 @@ class TinySystem:
         """Write and sign the archive's lists as they are now."""
         self.repository.publish("stable", architectures=("amd64", "arm64"))
 
-    def base(self, program: _Runs) -> str:
-        """The base as ``--base`` takes it; the program itself makes it, out of files alone."""
+    def base(self, program: _Runs, *options: str) -> str:
+        """The base as ``--base`` takes it; the program itself makes it, once, out of files alone."""
         layout = self._folder / "base-image"
         if not layout.exists():
             files: dict[str, str | bytes] = {
@@ -86,7 +86,6 @@ class TinySystem:
                 place.write_bytes(content if isinstance(content, bytes) else content.encode())
             (layer / "layer.toml").write_text('summary = "a tiny system"\n')
             (self._folder / "nothing").mkdir()
-            program.result(
-                "build", self._folder / "nothing", "--base", "scratch", "--layer", layer, "-o", f"oci:{layout}"
-            )
+            nothing, output = self._folder / "nothing", f"oci:{layout}"
+            program.result("build", nothing, "--base", "scratch", "--layer", layer, "-o", output, *options)
         return f"oci:{layout}"
