@@ -92,7 +92,7 @@ def main() -> None:
                 for jobs in arguments.jobs or [2, 16]:
                     store = folder / f"store-{codec}-{jobs}"
                     environment = {**os.environ, "OCIBUILD_STORE": str(store), "PIP_FIND_LINKS": str(source)}
-                    command = [sys.executable, "-m", "ocibuild.cli", "build", source, "--base", base]
+                    command = [sys.executable, "-m", "ocibuild.cli", "build", str(source), "--base", base]
                     options = ["--compression", codec, "--jobs", str(jobs)]
                     cost = measured([*command, *options], environment=environment, log=folder / "log")
                     print(
