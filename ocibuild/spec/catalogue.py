@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import ocibuild
 from ocibuild.core.errors import RepositoryError, UsageError
 
 __all__ = ["Account", "CatalogueLayer", "read_catalogue_layer", "shipped_layer"]
@@ -42,9 +42,10 @@ class CatalogueLayer:
 
 def shipped_layer(name: str) -> CatalogueLayer:
     """The layer of this name that ships with the program; a UsageError where there is none."""
-    folder = Path(str(resources.files("ocibuild"))) / "layers"
+    package = Path(ocibuild.__file__).parent  # importlib.resources would import zipfile and more for the same answer
+    folder = package / "layers"
     if not folder.is_dir():  # an editable install: the checkout's own folder
-        folder = folder.parent.parent / "layers"
+        folder = package.parent / "layers"
     if not (folder / name / "layer.toml").is_file():
         known = sorted(path.parent.name for path in folder.glob("*/layer.toml"))
         raise UsageError(f"no layer {name!r} ships with this program", hint=f"there are: {', '.join(known)}")

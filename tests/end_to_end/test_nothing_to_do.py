@@ -12,7 +12,7 @@ from tests.support.registry_server import RegistryServer
 from tests.support.tiny_system import TinySystem
 
 _HEAVY = {
-    "email", "isal", "lzma", "packaging", "pyoci", "pysequoia", "rattler", "requests", "rich", "tarfile", "urllib3",
+    "email", "isal", "packaging", "pyoci", "pysequoia", "rattler", "requests", "rich", "tarfile", "urllib3",
     "uv", "yaml", "zipfile", "zstandard",
 }  # fmt: skip
 _LISTING = """
