@@ -51,8 +51,9 @@ class Site:
         }
         return Source(**(values | fields))  # type: ignore[arg-type] # a test's shorthand
 
-    def resolver(self, now: datetime = NOW) -> AptResolver:
-        return AptResolver(self.http, self.store, now, self.events.append)
+    def resolver(self, now: datetime | None = None) -> AptResolver:
+        # The repository is dated when it is published, which may be long after this module was imported.
+        return AptResolver(self.http, self.store, now or datetime.now(UTC), self.events.append)
 
     def install(self, *names: str, sources: tuple[Source, ...] = (), view: View | None = None) -> list[str]:
         asks = [AptAsk(name, Origin("apt.txt", line)) for line, name in enumerate(names, 1)]
