@@ -85,7 +85,7 @@ def test_an_error_ends_the_other_layers_and_is_the_one_that_is_raised(tmp_path: 
     making = LayerMaker(
         Store.at(tmp_path),
         compressor_for(Compression.ZSTD),
-        budget=MemoryBudget(64 * MEGABYTE),
+        budget=MemoryBudget(512 * MEGABYTE),
         events=discard,
         workers=2,
         stopped=stopped,
