@@ -21,9 +21,8 @@ EXPLAINED = {
     r"var/log/.*": "logs of apt, dpkg and fontconfig",
     r"var/lib/dpkg/(lock.*|triggers/Lock|status-old)|var/cache/debconf/.*|var/cache/ldconfig/aux-cache": "traces of a run",
     r"var/lib/apt/extended_states": "the order of packages",
+    r"usr/(lib|share)/.*/__pycache__(/.*)?": "byte code that Debian's scripts make, and ocibuild leaves to the first import",
     r"var/cache/fontconfig/[^/]*": "times of folders, which ours fixes",
-    r"usr/(lib|share)/.*/__pycache__(/.*)?": "byte code that Debian's scripts make",
-    r"etc/ld\.so\.cache|usr/lib/[^/]*/graphviz/config6a": "caches that Debian's scripts make",
 }
 """Paths (whole, as regular expressions) that may differ between the two images, and why."""
 

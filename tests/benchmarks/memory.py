@@ -2,7 +2,7 @@
 
 ::
 
-    python tests/benchmarks/memory.py [--gigabytes N] [--jobs N]... [--folder DIR]
+    python tests/benchmarks/memory.py [--gigabytes N] [--jobs N]... [--only WORKLOAD] [--folder DIR]
 
 Builds, with zstd and with gzip, a folder of many files, a folder of one huge file (N GB each, 4 by default), and a
 wheel of half that size, and prints the largest resident set (the kernel's VmHWM) of the program. The default limit,
@@ -73,6 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigabytes", type=float, default=4)
     parser.add_argument("--jobs", type=int, action="append", help="as ocibuild's --jobs; default: 2 and 16")
+    parser.add_argument("--only", help="the name of one workload")
     parser.add_argument("--folder", type=Path, help="where to work; default: a temporary folder, removed afterwards")
     arguments = parser.parse_args()
     size_bytes = int(arguments.gigabytes * 1024) << 20
@@ -83,6 +84,8 @@ def main() -> None:
     ]
     print(f"{'workload':14}{'GB':>6}{'codec':>7}{'jobs':>6}{'peak MB':>10}{'wall s':>9}{'CPU s':>9}")
     for name, make, size, base in kinds:
+        if arguments.only not in (None, name):
+            continue
         with tempfile.TemporaryDirectory(dir=arguments.folder) as text:
             folder = Path(text)
             source = folder / "source"
