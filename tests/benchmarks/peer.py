@@ -53,6 +53,11 @@ class Peer:
         """Have the image in the storage."""
         self.run("pull", "--quiet", "--tls-verify=false", image)
 
+    def forget_layers(self, base: str) -> None:
+        """Have the base alone in the storage, as before the first build."""
+        self.run("rmi", "--all", "--force")
+        self.pull(base)
+
     def build(self, source: Path, image: str, *, base: str, installer: str, layers: bool = False) -> Cost:
         """Build the image; with ``layers`` every step is kept and found again."""
         return self.run(

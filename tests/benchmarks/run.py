@@ -94,6 +94,7 @@ class Benchmark:
     def round(self, number: int) -> None:
         """Every workload once on each side."""
         self.ours.begin_round()
+        self.peer.forget_layers(self.base)
         self._restore_source()
         ours, theirs = f"{self.host}/ours-{number}:latest", f"{self.host}/theirs-{number}:latest"
         self._measure("cold", "ocibuild", ours, self._build_ours)
