@@ -71,8 +71,8 @@ class _JsonLines:
         self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
-        line = json.dumps({"time": round(time.time(), 3), "event": type(event).__name__, **asdict(event)})
-        with self._lock:
+        with self._lock:  # the time is taken inside, so that lines are in its order
+            line = json.dumps({"time": round(time.time(), 3), "event": type(event).__name__, **asdict(event)})
             self._stream.write(line + "\n")
             self._stream.flush()
 

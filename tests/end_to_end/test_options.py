@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import tarfile
@@ -247,6 +248,43 @@ def test_progress_on_a_terminal(program: Program, system: TinySystem, source: Pa
     assert process.returncode == 0
     assert stdout.startswith(b"sha256:")
     assert "building for linux/amd64" in text  # the total's line
-    assert "/13." in text or "kB" in text or "bytes" in text
+    assert re.search(r"\d+/\d+ (bytes|kB)", text)  # of it how many are done, and how many there are
+    assert re.search(r"\d:\d\d:\d\d", text)  # and the time that is left
+    assert re.search(r"(downloading|packing) \S+", text)  # a line for a running task
     assert "✓" in text
     assert "\x1b[?25h" in text  # the cursor is there again
+
+
+def test_an_index_is_made_whole_or_not_at_all(program: Program, system: TinySystem, tmp_path: Path) -> None:
+    system.add(make_deb("hello", "1.0", "amd64"))
+    system.publish()
+    both = ["--platform", "linux/amd64", "--platform", "linux/arm64"]
+    base, source = system.base(program, *both), repository(tmp_path / "repository", apt_txt="hello\n")
+    output = ["-o", f"oci:{tmp_path / 'image'}"]
+    said = program.error("build", source, "--base", base, *both, *output, code=3)
+    assert "apt.txt:1: " in said
+    assert not (tmp_path / "image").exists()
+    assert "repository" not in program.result("cache", "list")
+    system.add(make_deb("hello", "1.0", "arm64"))
+    system.publish()
+    program.result("build", source, "--base", base, *both, *output, "--refresh")
+    reports = json.loads(program.result("inspect", f"oci:{tmp_path / 'image'}", "--json"))
+    assert [report["platform"] for report in reports] == ["linux/amd64", "linux/arm64"]
+
+
+def test_the_cache(program: Program, system: TinySystem, source: Path) -> None:
+    digest = program.result("build", source, "--base", system.base(program), "-t", "registry.test/hello:1")
+    listed = json.loads(program.result("cache", "list", "--json"))
+    assert {"name": "registry.test/hello:1", "digest": digest} in listed
+    size = json.loads(program.result("cache", "size", "--json"))
+    assert size["folder"] == str(program.store)
+    assert size["blobs"]["size_bytes"] == sum(
+        path.stat().st_size for path in (program.store / "blobs/sha256").iterdir()
+    )
+    assert "nothing says what to keep" in program.error("cache", "prune", code=2)
+    assert program.result("cache", "prune", "--size", "1G").startswith("removed 0 files")
+    for path in program.store.rglob("*"):
+        os.utime(path, (0, 0), follow_symlinks=False)
+    program.result("cache", "prune", "--age", "1d")
+    assert json.loads(program.result("cache", "size", "--json"))["blobs"]["count"] == 0
+    assert program.result("build", source, "--base", system.base(program)) == digest
