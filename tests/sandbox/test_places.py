@@ -1,0 +1,117 @@
+"""The example is built where other builders cannot run, and gives the same image as everywhere."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.rigs.containers import ci_container, restricted_pod
+from tests.rigs.seccomp import docker_profile
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.network,
+    pytest.mark.slow,
+    pytest.mark.skipif(os.getuid() != 0, reason="only root can make a place where less is allowed"),
+    pytest.mark.skipif(shutil.which("runc") is None, reason="runc is not installed"),
+]
+
+_RAINFALL = Path(__file__).parent.parent / "repos" / "rainfall"
+_LOGIN_NODE = Path(__file__).parent.parent / "rigs" / "login_node.py"
+_CLUSTER_USER = 10001
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/mnt",
+    "TMPDIR": "/mnt",
+    "LANG": "C.UTF-8",
+    "OCIBUILD_STORE": "/mnt/store",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+PLACES = ("restricted pod", "login node", "CI container")
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    cache = os.environ.get("OCIBUILD_TEST_CACHE")
+    return docker_profile(Path(cache) if cache else tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(params=PLACES)
+def run(request: pytest.FixtureRequest, work: Path, profile: dict[str, Any], tmp_path: Path) -> Run:
+    """Runs a command in the place; what is in ``work`` belongs to its user."""
+
+    def in_place(*command: str) -> "subprocess.CompletedProcess[str]":
+        if request.param == "login node":
+            _give(work, _CLUSTER_USER)
+            return subprocess.run(
+                [sys.executable, str(_LOGIN_NODE), str(work), str(_CLUSTER_USER), *command],
+                env=_ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        container = restricted_pod if request.param == "restricted pod" else ci_container
+        _give(work, 65532 if container is restricted_pod else 0)
+        return container(command, work=work, scratch=tmp_path / "rig", profile=profile, environment=_ENVIRONMENT)
+
+    return in_place
+
+
+def _give(folder: Path, user: int) -> None:
+    subprocess.run(["chown", "-R", f"{user}:{user}", folder], check=True)
+
+
+def test_the_place_forbids_what_it_says(run: Run, request: pytest.FixtureRequest) -> None:
+    place = request.node.callspec.params["run"]
+    status = dict(line.split(":", 1) for line in run("cat", "/proc/self/status").stdout.splitlines())
+    has_capabilities = int(status["CapEff"], 16) != 0
+    assert (status["Uid"].split()[0] == "0") == has_capabilities == (place == "CI container")
+    assert (status["Seccomp"].strip() == "2") == (place != "login node")
+    assert (status["NoNewPrivs"].strip() == "1") == (place == "restricted pod")
+    assert run("unshare", "--user", "true").returncode != 0
+    assert run("touch", "/etc/a-file").returncode != 0
+    assert run("touch", "/mnt/a-file").returncode == 0
+
+
+def test_the_example_is_the_same_image(run: Run, work: Path, tmp_path: Path) -> None:
+    shutil.copytree(_RAINFALL, work / "rainfall")
+    cache = os.environ.get("OCIBUILD_TEST_CACHE")
+    store = Path(cache) / "store" if cache else tmp_path / "store"
+    lock = work / "rainfall.lock"
+    outside = subprocess.run(
+        [sys.executable, "-m", "ocibuild.cli", "build", _RAINFALL, "--lock", lock],
+        env={**os.environ, "OCIBUILD_STORE": str(store)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    _copy_packages(store, work / "store")
+    program = [sys.executable, "-m", "ocibuild.cli"]
+    done = run(*program, "build", "rainfall", "--lock", "rainfall.lock", "--locked", "-o", "oci:image")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == outside.stdout
+    assert run(*program, "check", "oci:image").stdout.endswith("is sound\n")
+
+
+def _copy_packages(source: Path, target: Path) -> None:
+    """The downloads come along, and nothing that was made of them."""
+    (target / "blobs/sha256").mkdir(parents=True)
+    for blob in (source / "blobs/sha256").glob("[0-9a-f]*"):
+        with blob.open("rb") as file:
+            if file.read(4) in (b"!<ar", b"PK\x03\x04"):
+                shutil.copy(blob, target / "blobs/sha256")
