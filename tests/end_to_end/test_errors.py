@@ -1,5 +1,6 @@
 """What goes wrong is said with its place and a way out, spoils nothing, and the next build works."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -164,3 +165,40 @@ def test_an_archive_that_is_not_what_it_promises(
     system.repository.files.update(good)
     program.result("build", source, "--base", base, "-o", f"oci:{tmp_path / 'image'}")
     assert program.result("check", f"oci:{tmp_path / 'image'}").endswith("is sound")
+
+
+@pytest.mark.network  # security updates are on a mirror of their own
+def test_a_mirror_that_is_signed_by_somebody_else(program: Program, system: TinySystem, tmp_path: Path) -> None:
+    system.repository.add(make_deb("forged", "1.0", "amd64"), suite="bookworm")
+    system.repository.publish("bookworm", fields={"Suite": "stable", "Codename": "bookworm"})
+    said = program.error(
+        "build", repository(tmp_path / "repository"), code=5, OCIBUILD_APT_MIRROR=f"{system.server.url}/"
+    )
+    assert f"{system.server.url}/dists/bookworm/InRelease" in said
+    assert "sign" in said
+    served = hashlib.sha256(system.repository.packages("bookworm", "main", "amd64")).hexdigest()
+    assert not (program.store / "blobs/sha256" / served).exists()
+
+
+def test_a_source_of_the_repository(program: Program, system: TinySystem, hello: str, tmp_path: Path) -> None:
+    base, vendor = system.base(program), SigningKey.generate("vendor")
+    settings = f"""
+[[apt.source]]
+name = "vendor"
+url = "{system.server.url}"
+suite = "vendor"
+components = ["main"]
+signed-by = "vendor.asc"
+"""
+    system.repository.add(make_deb("tool", "3.0"), suite="vendor")
+    system.repository.key = vendor
+    system.repository.publish("vendor")
+    source = repository(tmp_path / "repository", apt_txt="tool\n", ocibuild_toml=settings)
+    said = program.error("build", source, "--base", base, code=3)
+    assert "ocibuild.toml:7: signed-by: vendor.asc does not exist in the repository" in said
+    (source / "vendor.asc").write_bytes(system.key.public)
+    said = program.error("build", source, "--base", base, code=5)
+    assert f"{system.server.url}/dists/vendor/InRelease" in said
+    assert "the key of vendor" in said
+    (source / "vendor.asc").write_bytes(vendor.public)
+    program.result("build", source, "--base", base)

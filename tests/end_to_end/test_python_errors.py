@@ -1,0 +1,78 @@
+"""What goes wrong with Python packages is said with the line that asks for them, and the next build works."""
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Program, repository
+from tests.support.scripted_server import Reply, Request, ScriptedServer
+
+pytestmark = pytest.mark.network
+
+_METADATA = b"Metadata-Version: 2.1\nName: tiny-thing\nVersion: 1.0\n"
+_WHEEL = "tiny_thing-1.0-py3-none-any.whl"
+
+
+@pytest.mark.parametrize(
+    ("requirements", "code", "messages"),
+    [
+        ("six\n==3 foo\n", 3, ["requirements.txt:2: not a requirement: '==3 foo'"]),
+        ("six\nno-such-package-of-anybody\n", 3, ["requirements.txt:2: ", "no-such-package-of-anybody was not found"]),
+        ("idna<2\nidna>3\n", 3, ["requirements.txt:1: ", "you require idna<2 and idna>3", "requirements.txt:2"]),
+        (f"idna==3.4 --hash=sha256:{'0' * 64}\n", 3, ["requirements.txt:1: no file of idna==3.4", "has a hash"]),
+        ("docopt==0.6.2\n", 4, ["docopt (requirements.txt:1)", "built from source", "\nhint: "]),
+    ],
+    ids=["malformed", "unknown", "conflict", "hash", "source only"],
+)
+def test_requirements(warm: Program, tmp_path: Path, requirements: str, code: int, messages: list[str]) -> None:
+    source = repository(tmp_path / "repository", requirements_txt=requirements)
+    said = warm.error("build", source, "-o", f"oci:{tmp_path / 'image'}", code=code)
+    for message in messages:
+        assert message in said
+    assert not (tmp_path / "image").exists()
+    warm.result("build", repository(source, requirements_txt="six\n"), "-o", f"oci:{tmp_path / 'image'}")
+
+
+@pytest.mark.parametrize("fault", ["truncated", "other bytes", "gone"])
+def test_a_wheel_that_is_not_what_the_index_says(warm: Program, tmp_path: Path, fault: str) -> None:
+    # The bytes differ between faults, since what was fetched once is not fetched again.
+    whole = _wheel(fault.encode() * 10_000)
+    bodies = {"truncated": whole[:-100], "other bytes": b"?" + whole[1:], "gone": None}
+    served = bodies[fault]
+
+    def answer(request: Request) -> Reply:
+        if request.path == "/simple/tiny-thing/":
+            digest = hashlib.sha256(whole).hexdigest()
+            page = f'<a href="/{_WHEEL}#sha256={digest}" data-core-metadata="true">{_WHEEL}</a>'
+            return Reply(body=page.encode(), headers={"Content-Type": "text/html"})
+        if request.path == f"/{_WHEEL}.metadata":
+            return Reply(body=_METADATA)
+        return Reply(404) if request.path != f"/{_WHEEL}" or served is None else Reply(body=served)
+
+    with ScriptedServer(answer) as server:
+        lines = f"--extra-index-url {server.url}/simple\ntiny-thing\n"
+        source = repository(tmp_path / "repository", requirements_txt=lines)
+        said = warm.error("build", source, "-o", f"oci:{tmp_path / 'image'}", code=5)
+        assert "tiny-thing=1.0" in said
+        assert server.url in said
+        assert not (tmp_path / "image").exists()
+        served = whole
+        warm.result("build", source, "-o", f"oci:{tmp_path / 'image'}")
+    assert warm.result("check", f"oci:{tmp_path / 'image'}").endswith("is sound")
+
+
+def _wheel(content: bytes) -> bytes:
+    files = {
+        "tiny_thing.py": content,
+        "tiny_thing-1.0.dist-info/METADATA": _METADATA,
+        "tiny_thing-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{name},,\n" for name in (*files, "tiny_thing-1.0.dist-info/RECORD"))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in {**files, "tiny_thing-1.0.dist-info/RECORD": record.encode()}.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
