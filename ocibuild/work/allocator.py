@@ -3,18 +3,18 @@
 import contextlib
 import ctypes
 
-__all__ = ["give_back_large_blocks"]
+__all__ = ["share_arenas"]
 
-_MMAP_THRESHOLD = -3  # mallopt(3): M_MMAP_THRESHOLD
-_LARGE_BYTES = 1 << 20
+_ARENA_MAX = -8  # mallopt(3): M_ARENA_MAX
+_MOST_ARENAS = 4
 
 
-def give_back_large_blocks() -> None:
-    """Have every block from 1 MiB on returned to the system as soon as it is freed; for the whole process.
+def share_arenas() -> None:
+    """Have the threads of this process share four arenas of the allocator; for threads that are started later.
 
-    glibc raises its threshold for that to the largest block that was ever freed, 32 MiB at most, and keeps what is
-    smaller in one arena for each thread. The cuts of layers, freed in sixteen threads, so left 390 MB where 165 were in
-    use. Other C libraries have no such call and do not need it.
+    glibc gives each thread an arena of its own, up to eight a core, and each keeps what was freed in it: with sixteen
+    jobs that was 390 MB where 245 are enough. Other C libraries have no such call and do not need it. To return large
+    blocks at once (M_MMAP_THRESHOLD) takes less still, 170 to 220 MB, but an eighth more processor time for new pages.
     """
     with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, _MOST_ARENAS)
