@@ -22,7 +22,7 @@ from ocibuild.layer.fragment import CUT_BYTES, cuts
 from ocibuild.layer.placement import Placement
 from ocibuild.layer.tar import END_OF_ARCHIVE, write_entries
 from ocibuild.store.store import Store
-from ocibuild.work.allocator import share_arenas
+from ocibuild.work.allocator import tidy_allocator
 from ocibuild.work.budget import MemoryBudget
 from ocibuild.work.cutting import CutWriter
 from ocibuild.work.fragments import Cut, FragmentLocation, FragmentStore, KnownFragment
@@ -104,7 +104,7 @@ class LayerMaker:
 
     def make_all(self, recipes: Sequence[LayerRecipe]) -> list[MadeLayer]:
         """The layers of these recipes, in their order. The first error ends the rest."""
-        share_arenas()
+        tidy_allocator()
         with (
             ThreadPoolExecutor(self._workers, "compress") as pool,
             ThreadPoolExecutor(self._workers, "layer") as drivers,
