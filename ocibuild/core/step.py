@@ -18,3 +18,4 @@ class Step:
     working_folder: str = "/"
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     network: bool = False
+    timeout_seconds: float | None = None

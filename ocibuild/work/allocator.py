@@ -13,8 +13,8 @@ def tidy_allocator() -> None:
     """Give back what resolving left, and have the threads that are started later share four arenas.
 
     glibc gives each thread an arena of its own, up to eight a core, and each keeps what was freed in it: with sixteen
-    jobs that was 390 MB where 245 are enough. Other C libraries have no such calls and do not need them. To return large
-    blocks at once (M_MMAP_THRESHOLD) takes less still, 170 to 220 MB, but an eighth more processor time for new pages.
+    jobs that was 390 MB where 245 are enough. Other C libraries have no such calls, nor need them. To return large
+    blocks at once (M_MMAP_THRESHOLD) takes less still, 170 to 220 MB, but an eighth more processor time for pages.
     """
     with contextlib.suppress(AttributeError, OSError):
         library = ctypes.CDLL(None)
