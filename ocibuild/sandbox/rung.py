@@ -13,7 +13,7 @@ class Rung(Protocol):
 
     ``name`` is what ``--sandbox`` takes, ``number`` its place in the ladder. With ``has_real_owners`` files of a root
     belong to whom the image says (in this machine's ids or a name space's), else all to this process. ``is_boundary``
-    tells whether a program is kept from what this process can reach. ``notes`` are what it cannot do here, in sentences.
+    tells whether a program is kept from what this process can reach. ``notes`` are what it cannot do, in sentences.
     """
 
     name: str
