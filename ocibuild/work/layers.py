@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -38,12 +38,17 @@ _MOST_EXPANSION = 8  # of a package when it is decompressed: more is rare, and t
 
 @dataclass(frozen=True, slots=True)
 class FragmentRecipe:
-    """A fragment by key, and how to place it where the store does not hold it; ``packages`` are what placing reads."""
+    """A fragment by key, and how to place it where the store does not hold it; ``packages`` are what placing reads.
+
+    With ``has_folders`` its folders stay where they are among its entries: what a step changed may turn a file into a
+    folder, which must be there before what it holds.
+    """
 
     key: str
     subject: str
     place: Callable[[], Placement]
     packages: tuple[LockedPackage, ...] = ()
+    has_folders: bool = False
 
 
 FolderRule = Callable[[Sequence[LayerTable]], list[Entry]]
@@ -61,7 +66,10 @@ class LayerRecipe:
 
 @dataclass(frozen=True, slots=True)
 class MadeLayer:
-    """A layer that is in the store. ``packages`` name what it holds: ``apt git=1:2.39.5-0+deb12u2 amd64``."""
+    """A layer that is in the store. ``packages`` name what it holds: ``apt git=1:2.39.5-0+deb12u2 amd64``.
+
+    ``folders`` are its folders that are in none of its fragments.
+    """
 
     name: str
     key: str
@@ -70,6 +78,7 @@ class MadeLayer:
     raw_bytes: int
     fragments: tuple[KnownFragment, ...]
     packages: tuple[str, ...]
+    folders: tuple[Entry, ...]
     cached: bool
 
 
@@ -142,7 +151,7 @@ class LayerMaker:
         with self._store.blobs.writer(where=f"layer {recipe.name}") as blob:
             writer = CutWriter(blob, self._compressor, pool=pool, budget=self._budget)
             try:
-                made = self._write(recipe, writer, task)
+                made, folders = self._write(recipe, writer, task)
                 size_bytes = writer.flush()
             except BaseException:
                 writer.abandon()
@@ -154,15 +163,24 @@ class LayerMaker:
             location = FragmentLocation(blob.digest, offset, tuple(fragment_cuts))
             self._fragments.remember(fragment.key, self._compressor.compression, location)
             offset += sum(cut.compressed_bytes for cut in fragment_cuts)
-        key = _layer_key(fragments, recipe.folders([fragment.table for fragment in fragments]))
         layer = MadeLayer(
-            recipe.name, key, descriptor, writer.diff_id, writer.raw_bytes, fragments, _packages(recipe), cached=False
+            recipe.name,
+            _layer_key(fragments, folders),
+            descriptor,
+            writer.diff_id,
+            writer.raw_bytes,
+            fragments,
+            _packages(recipe),
+            tuple(folders),
+            cached=False,
         )
         self._remember(layer)
         self._events(TaskFinished(task))
         return layer
 
-    def _write(self, recipe: LayerRecipe, writer: CutWriter, task: str) -> list[tuple[KnownFragment, list[Cut]]]:
+    def _write(
+        self, recipe: LayerRecipe, writer: CutWriter, task: str
+    ) -> tuple[list[tuple[KnownFragment, list[Cut]]], list[Entry]]:
         made = []
         for fragment in recipe.fragments:
             fragment_cuts: list[Cut] = []  # filled as the cuts are written, which may be after this loop
@@ -172,7 +190,7 @@ class LayerMaker:
             made.append((known, fragment_cuts))
         folders = recipe.folders([known.table for known, _ in made])
         writer.add(b"".join(write_entries(folders)) + END_OF_ARCHIVE, [])
-        return made
+        return made, folders
 
     def _copy(self, fragment: FragmentRecipe, writer: CutWriter, fragment_cuts: list[Cut]) -> KnownFragment | None:
         """Take the fragment's cuts out of a layer that holds them; None, with nothing written, where there is none."""
@@ -196,7 +214,10 @@ class LayerMaker:
     def _place(self, fragment: FragmentRecipe, writer: CutWriter, fragment_cuts: list[Cut], task: str) -> KnownFragment:
         placement = fragment.place()
         recorder = Recorder(fragment.key)
-        for cut in cuts(write_entries(_without_folders(recorder, placement.entries))):
+        passed = recorder.passing(placement.entries)
+        # Folders are recorded, and written with their layer's skeleton.
+        entries = (entry for entry in passed if fragment.has_folders or entry.kind is not EntryKind.DIRECTORY)
+        for cut in cuts(write_entries(entries)):
             if self._stopped.is_set():
                 raise BuildError(f"placing {fragment.subject} was ended, since the build ends")
             writer.add(cut, fragment_cuts)
@@ -206,7 +227,8 @@ class LayerMaker:
         return known
 
     def _find(self, recipe: LayerRecipe, known: Sequence[KnownFragment]) -> MadeLayer | None:
-        key = _layer_key(known, recipe.folders([fragment.table for fragment in known]))
+        folders = recipe.folders([fragment.table for fragment in known])
+        key = _layer_key(known, folders)
         value: Any = self._store.records.get(self._kind, key)
         try:
             digest, size_bytes = Digest.sha256(value["digest"]), int(value["size_bytes"])
@@ -216,7 +238,10 @@ class LayerMaker:
         if self._store.blobs.size_bytes(digest) != size_bytes:
             return None
         descriptor = Descriptor(self._compressor.compression.media_type, digest, size_bytes)
-        return MadeLayer(recipe.name, key, descriptor, diff_id, raw_bytes, tuple(known), _packages(recipe), cached=True)
+        packages = _packages(recipe)
+        return MadeLayer(
+            recipe.name, key, descriptor, diff_id, raw_bytes, tuple(known), packages, tuple(folders), cached=True
+        )
 
     def _remember(self, layer: MadeLayer) -> None:
         value = {
@@ -239,11 +264,6 @@ def _largest_cut_bytes(fragment: FragmentRecipe) -> int:
 def _packages(recipe: LayerRecipe) -> tuple[str, ...]:
     packages = (package for fragment in recipe.fragments for package in fragment.packages)
     return tuple(f"{package.ecosystem} {package.identity}" for package in packages)
-
-
-def _without_folders(recorder: Recorder, entries: Iterable[Entry]) -> Iterator[Entry]:
-    """The entries that a fragment holds; folders are recorded, and written with their layer's skeleton."""
-    return (entry for entry in recorder.passing(entries) if entry.kind is not EntryKind.DIRECTORY)
 
 
 def _decompress(compressed: bytes, compressor: Compressor, *, where: str) -> bytes:
