@@ -17,10 +17,12 @@ from ocibuild.spec.options import (
     MOST_JOBS,
     MOST_LAYERS,
     PROFILES,
+    SANDBOXES,
     BuildOptions,
     parse_age,
     parse_date,
     parse_python,
+    parse_secret,
     parse_size,
 )
 
@@ -121,6 +123,26 @@ _OPTIONS = (
     click.option(
         "--label", "labels", multiple=True, type=_Parsed("assignment", _assignment), help="A label of the image."
     ),
+    click.option(
+        "--sandbox",
+        type=click.Choice(SANDBOXES),
+        help="What runs the repository's code (see doctor). Default: auto, the first that works here.",
+    ),
+    click.option(
+        "--secret",
+        "secrets",
+        multiple=True,
+        type=_Parsed("secret", parse_secret),
+        metavar="ID=PATH",
+        help="A file that steps find at /run/secrets/ID; it is in no layer, log or key.",
+    ),
+    click.option(
+        "--step-timeout",
+        "step_timeout_seconds",
+        type=_Parsed("age", parse_age),
+        help="End a step that takes longer: 30m. Default: never.",
+    ),
+    click.option("--debug-step", is_flag=True, help="Start a shell in the image where a step fails."),
 )
 _ACCESS = (
     click.option(

@@ -1,8 +1,10 @@
 """What a repository asks of each ecosystem, and where it says so. Readers in ``spec/`` make these values."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
-__all__ = ["AptAsk", "AptSourceAsk", "Origin", "PipAsks", "RequirementsFile"]
+__all__ = ["AptAsk", "AptSourceAsk", "Origin", "PipAsks", "RequirementsFile", "StepAsk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +80,20 @@ class PipAsks:
     def is_empty(self) -> bool:
         """True where nothing is asked."""
         return not self.files and not self.requirements
+
+
+@dataclass(frozen=True, slots=True)
+class StepAsk:
+    """A ``[[step]]`` of ``ocibuild.toml``, or what a file such as ``postBuild`` stands for: a program to run.
+
+    ``user`` and ``working_folder`` are None for the image's own. ``keep`` are patterns of paths (:class:`.step.Step`).
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    origin: Origin
+    user: str | None = None
+    working_folder: str | None = None
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    network: bool = True
+    keep: tuple[str, ...] = ()

@@ -9,7 +9,11 @@ __all__ = ["Step"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What runs, as whom, where, and why it cannot be done as data (shown in the plan)."""
+    """What runs, as whom, where, and why it cannot be done as data (shown in the plan).
+
+    ``user`` is a name or number, with ``:GROUP`` or without, as the image's account files know it. ``environment`` adds
+    to what the image's configuration has. ``keep`` are patterns of paths that are kept though they are usually noise.
+    """
 
     name: str
     arguments: tuple[str, ...]
@@ -18,4 +22,4 @@ class Step:
     working_folder: str = "/"
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     network: bool = False
-    timeout_seconds: float | None = None
+    keep: tuple[str, ...] = ()

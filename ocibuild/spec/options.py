@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any
 
-from ocibuild.core.asks import AptSourceAsk
+from ocibuild.core.asks import AptSourceAsk, StepAsk
 from ocibuild.core.errors import UsageError
 from ocibuild.core.platform import Platform
 from ocibuild.layer.compression import Compression
@@ -17,15 +17,19 @@ __all__ = [
     "MOST_JOBS",
     "MOST_LAYERS",
     "PROFILES",
+    "SANDBOXES",
     "BuildOptions",
     "parse_age",
     "parse_date",
     "parse_python",
+    "parse_secret",
     "parse_size",
 ]
 
 DEFAULT_BASE = "apt:bookworm"
 PROFILES = ("plain",)
+SANDBOXES = ("auto", "sub-ids", "one-id", "trap", "chroot", "none")
+"""What may run a repository's code: the first that works here, a certain one, or nothing at all."""
 MOST_LAYERS = range(4, 101)
 """What may be asked for as the most layers: fewer do not hold what must be apart, more reach the limit of runtimes."""
 MOST_JOBS = range(1, 257)
@@ -39,7 +43,8 @@ class BuildOptions:
     """Everything that a build can be told. None and empty mean: not said.
 
     ``images`` are references to tag and push, ``outputs`` are ``TYPE:PATH`` texts. ``as_of`` resolves packages as they
-    were on that day. ``environment`` and ``labels`` go into the image's configuration.
+    were on that day. ``environment`` and ``labels`` go into the image's configuration. ``secrets`` are ``ID=PATH``:
+    files of this machine that steps may read. With ``debug_step`` a shell is started where a step fails.
     """
 
     images: tuple[str, ...] = ()
@@ -67,6 +72,11 @@ class BuildOptions:
     apt_recommends: bool = False
     apt_sources: tuple[AptSourceAsk, ...] = ()
     pip_options: tuple[str, ...] = ()
+    steps: tuple[StepAsk, ...] = ()
+    sandbox: str | None = None
+    secrets: tuple[str, ...] = ()
+    step_timeout_seconds: int | None = None
+    debug_step: bool = False
 
     def over(self, other: "BuildOptions") -> "BuildOptions":
         """These options with what they leave unsaid taken from ``other``; environments and labels are joined."""
@@ -93,6 +103,10 @@ class BuildOptions:
             "layer_folders",  # what is in them counts, and so does what is in the lock
             "lock",
             "locked",
+            "sandbox",
+            "secrets",  # a secret must not be told from a key
+            "step_timeout_seconds",
+            "debug_step",
         }
         value: dict[str, Any] = {}
         for item in fields(self):
@@ -123,6 +137,13 @@ def parse_size(text: str) -> int:
     if found is None:
         raise UsageError(f"not a size: {text!r}", hint="write a number and K, M, G or T, such as 300M")
     return int(found[1]) * _SIZES[found[2]]
+
+
+def parse_secret(text: str) -> str:
+    """``ID=PATH``, a file of this machine for ``/run/secrets/ID``; a UsageError for anything else."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*=.+", text) is None:
+        raise UsageError(f"not a secret: {text!r}", hint="write ID=PATH, such as token=~/.token")
+    return text
 
 
 def parse_date(text: str) -> date:

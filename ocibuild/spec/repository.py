@@ -24,7 +24,6 @@ _REFUSED = {
     "install.R": "R packages",
     "DESCRIPTION": "R packages",
     "renv.lock": "R packages",
-    "postBuild": "code of the repository that runs during the build",
     "Project.toml": "Julia projects",
     "JuliaProject.toml": "Julia projects",
     "default.nix": "Nix environments",
@@ -42,11 +41,15 @@ _IGNORED = {
 
 @dataclass(frozen=True, slots=True)
 class RepositorySpec:
-    """What the configuration files of a repository say. ``notices`` are worth telling the user."""
+    """What the configuration files of a repository say. ``notices`` are worth telling the user.
+
+    ``post_build`` is the path of ``postBuild`` in the repository, None where there is none.
+    """
 
     options: BuildOptions = field(default_factory=BuildOptions)
     apt: tuple[AptAsk, ...] = ()
     pip: PipAsks = field(default_factory=PipAsks)
+    post_build: str | None = None
     notices: tuple[str, ...] = ()
 
 
@@ -76,6 +79,7 @@ def read_repository(read: Callable[[str], bytes | None], *, exists: Callable[[st
         if apt is not None
         else (),
         pip=read_requirements(requirements, read) if read(requirements) is not None else PipAsks(),
+        post_build=f"{folder}postBuild" if read(f"{folder}postBuild") is not None else None,
         notices=tuple(f"{folder}{name}: {why}" for name, why in _IGNORED.items() if read(folder + name) is not None),
     )
 

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from ocibuild.core.asks import AptSourceAsk, Origin
+from ocibuild.core.asks import AptSourceAsk, Origin, StepAsk
 from ocibuild.core.errors import RepositoryError, UsageError
 from ocibuild.core.platform import Platform
 from ocibuild.layer.compression import Compression
@@ -12,6 +13,7 @@ from ocibuild.spec.options import (
     MOST_JOBS,
     MOST_LAYERS,
     PROFILES,
+    SANDBOXES,
     BuildOptions,
     parse_age,
     parse_date,
@@ -64,6 +66,8 @@ class _Settings:
                 members |= self._apt(self._table(key, member))
             elif key == "pip":
                 members |= self._pip(self._table(key, member))
+            elif key == "step":
+                members["steps"] = self._steps(member)
             elif key in readers:
                 name, reader = readers[key]
                 try:
@@ -72,7 +76,7 @@ class _Settings:
                     raise self._error(key, error.message, error.hint) from error
             else:
                 raise self._error(
-                    key, "no such option", f"known options: {', '.join(sorted([*readers, 'apt', 'pip']))}"
+                    key, "no such option", f"known options: {', '.join(sorted([*readers, 'apt', 'pip', 'step']))}"
                 )
         return BuildOptions(**members)
 
@@ -99,6 +103,8 @@ class _Settings:
             "label": ("labels", table),
             "cmd": ("command", texts),
             "entrypoint": ("entrypoint", texts),
+            "sandbox": ("sandbox", self._sandbox),
+            "step-timeout": ("step_timeout_seconds", lambda key, value: parse_age(text(key, value))),
         }
 
     def _text(self, key: str, value: Any) -> str:
@@ -137,6 +143,44 @@ class _Settings:
         if value not in PROFILES:
             raise self._error(key, f"must be one of {', '.join(PROFILES)}")
         return str(value)
+
+    def _sandbox(self, key: str, value: Any) -> str:
+        if value not in SANDBOXES:
+            raise self._error(key, f"must be one of {', '.join(SANDBOXES)}")
+        return str(value)
+
+    def _steps(self, value: Any) -> tuple[StepAsk, ...]:
+        if not isinstance(value, list):
+            raise self._error("step", "write each as [[step]]")
+        lines = [number for number, line in enumerate(self._lines, start=1) if re.match(r"\s*\[\[\s*step\s*\]\]", line)]
+        places = lines if len(lines) == len(value) else [None] * len(value)
+        return tuple(
+            self._step(number, self._table("step", table), Origin(self._file, line))
+            for number, (table, line) in enumerate(zip(value, places, strict=True), start=1)
+        )
+
+    def _step(self, number: int, table: Mapping[str, Any], origin: Origin) -> StepAsk:
+        known = {"name", "run", "user", "folder", "env", "network", "keep"}
+        unknown = sorted(table.keys() - known)
+        if unknown:
+            raise self._error(unknown[0], "no such option of [[step]]", f"known: {', '.join(sorted(known))}")
+        if "run" not in table:
+            raise RepositoryError("a [[step]] without run", file=origin.file, line=origin.line)
+        run = table["run"]
+        # A text is a script: its first command that fails ends it.
+        arguments = ("/bin/sh", "-ec", run) if isinstance(run, str) and run else self._texts("run", run)
+        if not arguments:
+            raise self._error("run", "must be a text or a list of texts")
+        return StepAsk(
+            self._text("name", table.get("name", f"step {number}")),
+            arguments,
+            origin,
+            user=self._text("user", table["user"]) if "user" in table else None,
+            working_folder=self._text("folder", table["folder"]) if "folder" in table else None,
+            environment=MappingProxyType(dict(self._texts_table("env", table.get("env", {})))),
+            network=self._boolean("network", table.get("network", True)),
+            keep=self._texts("keep", table.get("keep", [])),
+        )
 
     def _compression(self, key: str, value: Any) -> Compression:
         try:

@@ -35,7 +35,7 @@ def test_no_configuration_asks_nothing() -> None:
     assert read({"main.py": b""}) == RepositorySpec()
 
 
-@pytest.mark.parametrize("name", ["environment.yml", "postBuild", "install.R", "Pipfile"])
+@pytest.mark.parametrize("name", ["environment.yml", "install.R", "Pipfile"])
 def test_what_cannot_be_built_is_refused_by_name(name: str) -> None:
     with pytest.raises(MachineError, match=name):
         read({name: b"x", "apt.txt": b"git"})

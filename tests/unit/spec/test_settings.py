@@ -2,10 +2,11 @@ from datetime import date
 
 import pytest
 
+from ocibuild.core.asks import Origin, StepAsk
 from ocibuild.core.errors import RepositoryError, UsageError
 from ocibuild.core.platform import Platform
 from ocibuild.layer.compression import Compression
-from ocibuild.spec.options import BuildOptions, parse_age, parse_date, parse_size
+from ocibuild.spec.options import BuildOptions, parse_age, parse_date, parse_secret, parse_size
 from ocibuild.spec.settings import parse_settings
 
 TEXT = """\
@@ -136,3 +137,53 @@ def test_wrong_ages(text: str) -> None:
 def test_wrong_dates(text: str) -> None:
     with pytest.raises(UsageError):
         parse_date(text)
+
+
+def test_steps_in_their_order() -> None:
+    text = """
+[[step]]
+run = "make data"
+
+[[step]]
+name = "index"
+run = ["python", "index.py", "--all"]
+user = "root"
+folder = "/srv"
+env = {LEVEL = "2"}
+network = false
+keep = ["var/log/index.log"]
+"""
+    first, second = parse(text).steps
+    assert first == StepAsk("step 1", ("/bin/sh", "-ec", "make data"), Origin("ocibuild.toml", 2))
+    assert second == StepAsk(
+        "index",
+        ("python", "index.py", "--all"),
+        Origin("ocibuild.toml", 5),
+        user="root",
+        working_folder="/srv",
+        environment={"LEVEL": "2"},
+        network=False,
+        keep=("var/log/index.log",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('step = "make"', "write each as"),
+        ("[[step]]\nuser = 'root'", "without run"),
+        ("[[step]]\nrun = ''", "must be a text"),
+        ("[[step]]\nrun = []", "must be a text"),
+        ("[[step]]\nrun = 'x'\nshell = 'zsh'", "shell: no such option"),
+        ("sandbox = 'docker'", "must be one of"),
+    ],
+)
+def test_wrong_steps(text: str, message: str) -> None:
+    with pytest.raises(RepositoryError, match=message):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["", "token", "=x", "a/b=x", "token="])
+def test_wrong_secrets(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_secret(text)
