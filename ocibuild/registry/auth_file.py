@@ -5,6 +5,7 @@ import binascii
 import json
 import threading
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ _LARGEST_FILE_BYTES = 4 << 20
 _HUB_INDEX = "https://index.docker.io/v1/"
 _HUB_HOSTS = (DOCKER_HUB, "index.docker.io", "registry-1.docker.io")
 _OLD_PATHS = ("/v1/", "/v2/")
+_WILDCARDS = frozenset("*?[")
 # Names in a folder, such as a mounted Kubernetes secret of type kubernetes.io/dockerconfigjson.
 _NAMES_IN_FOLDER = (".dockerconfigjson", "config.json", "auth.json")
 
@@ -42,7 +44,8 @@ class AuthFile:
     """One file of credentials (or a folder that holds it), read when it is first asked. Safe for several threads.
 
     A key of ``auths`` is a host, or ``host/path`` for the repositories at or below that path: the longest one wins, and
-    only whole components match, so that a key for ``host`` never answers for ``host.example.org``. Helpers named for
+    only whole components match, so that a key for ``host`` never answers for ``host.example.org``. Where none of them
+    answers, keys with wildcards in the host do (``*.example.org/team``), as in a Kubernetes secret. Helpers named for
     the host in ``credHelpers`` come first, ``credsStore`` last. A file that is not there knows nothing, or is a
     UsageError with ``is_required``; one that is malformed is a UsageError.
     """
@@ -73,7 +76,8 @@ class AuthFile:
             by_scope = {_scope(key): key for key in reversed(auths)}
             # A key written exactly as the host wins over one written as a URL.
             by_scope |= {key: key for key in auths if "://" not in key and not key.endswith(_OLD_PATHS)}
-            for scope in _scopes(hosts, repository):
+            wildcards = sorted((scope for scope in by_scope if _matches(scope, hosts, repository)), reverse=True)
+            for scope in (*_scopes(hosts, repository), *wildcards):
                 entry = auths.get(by_scope.get(scope, ""))
                 if isinstance(entry, dict) and (found := self._credential(entry, by_scope[scope])) is not None:
                     return found
@@ -147,3 +151,25 @@ def _scopes(hosts: tuple[str, ...], repository: str) -> Iterator[str]:
     for count in range(len(parts), -1, -1):
         for host in hosts:
             yield "/".join([host, *parts[:count]])
+
+
+def _matches(scope: str, hosts: tuple[str, ...], repository: str) -> bool:
+    """Whether the scope's host has wildcards and stands for one of these, and its path is the repository's or above it.
+
+    The kubelet's rules (Kubernetes' documentation, "Images", "Interpretation of config.json"): a wildcard stands for
+    characters within one part of the name, so both have as many parts; the ports are equal. Of several scopes the last
+    in the order of characters is tried first. Stricter than the kubelet, a path ends where a component does.
+    """
+    pattern, _, path = scope.partition("/")
+    if not _WILDCARDS.intersection(pattern) or pattern.startswith("["):  # an IPv6 address
+        return False
+    if path and not f"{repository}/".startswith(f"{path}/"):
+        return False
+    name, _, port = pattern.partition(":")
+    parts = name.split(".")
+    for host in hosts:
+        other, _, other_port = host.partition(":")
+        labels = other.split(".")
+        if port == other_port and len(parts) == len(labels) and all(map(fnmatchcase, labels, parts)):
+            return True
+    return False

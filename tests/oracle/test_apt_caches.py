@@ -10,7 +10,7 @@ from ocibuild.ecosystem.apt.configure.glib_schemas import compile_schemas
 from ocibuild.ecosystem.apt.configure.graphviz_plugins import make_config6a
 from ocibuild.ecosystem.apt.configure.mime_database import make_mime_database
 from ocibuild.ecosystem.apt.configure.pixbuf_loaders import make_loader_cache
-from tests.oracle.test_fontconfig import Debian, image_of
+from tests.support.debian_root import Debian, image_of
 
 pytestmark = [pytest.mark.network, pytest.mark.root]
 

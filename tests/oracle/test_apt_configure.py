@@ -16,7 +16,7 @@ from ocibuild.image.overlay import Overlay
 from ocibuild.image.view import View, ViewEntry
 from ocibuild.layer.elf import LibraryProbe
 from ocibuild.layer.observation import is_library
-from tests.oracle.test_fontconfig import Debian, debian_mirror
+from tests.support.debian_root import Debian, debian_mirror
 
 pytestmark = [
     pytest.mark.network,

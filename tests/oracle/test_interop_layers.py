@@ -27,7 +27,7 @@ from ocibuild.work.base import empty_base
 from ocibuild.work.budget import MemoryBudget
 from ocibuild.work.layers import FragmentRecipe, LayerMaker, LayerRecipe, MadeLayer
 from ocibuild.work.stack import tables_of
-from tests.oracle.test_interop_readers import Podman, run
+from tests.support.podman import Podman, run
 
 pytestmark = [
     pytest.mark.root,

@@ -8,7 +8,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +27,7 @@ from ocibuild.image.source import ImageSource
 from ocibuild.layer.compression import Compression
 from ocibuild.layer.entry import Entry
 from tests.support.made_images import MadeImage, raw_tar, replace_manifest
+from tests.support.podman import Podman, run
 from tests.support.random_trees import random_layers
 from tests.support.trees import tree
 
@@ -42,37 +42,11 @@ SEEDS = [11, 12, 13, 14]
 TAG = Reference.parse("host.example/team/image:1.0")
 
 
-def run(*command: str | Path) -> str:
-    result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, timeout=120)
-    assert result.returncode == 0, f"{command}: {result.stderr}"
-    return result.stdout.strip()
-
-
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("policy") / "policy.json"
     path.write_text(json.dumps({"default": [{"type": "insecureAcceptAnything"}]}))
     return path
-
-
-class Podman:
-    """podman with storage of its own; podman refuses a runroot of more than 50 characters."""
-
-    def __init__(self, folder: Path, policy: Path) -> None:
-        self.command = ("podman", "--root", f"{folder}/root", "--runroot", f"{folder}/run", "--storage-driver", "vfs")
-        self.policy = policy
-        self.mounted: list[str] = []
-
-    def pull(self, reference: str) -> str:
-        return run(*self.command, "pull", "-q", "--signature-policy", self.policy, reference).splitlines()[-1]
-
-    def mount(self, image: str) -> Path:
-        self.mounted.append(image)
-        return Path(run(*self.command, "image", "mount", image))
-
-    def close(self) -> None:
-        for image in self.mounted:
-            run(*self.command, "image", "unmount", "--force", image)
 
 
 @pytest.fixture

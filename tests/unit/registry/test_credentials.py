@@ -151,6 +151,42 @@ def test_another_host_gets_nothing(auth_file: Callable[..., AuthFile], other: st
     assert auth_file(auths(**{other: "u"})).find(HOST, "a/b") is None
 
 
+@pytest.mark.parametrize(
+    ("key", "matches"),
+    [
+        ("*.example.org", True),
+        ("registry.*.org", True),
+        ("*.*.org", True),
+        ("reg*.example.or?", True),
+        ("https://*.example.org", True),
+        ("*.example.org/team", True),
+        ("*.example.org/team/image", True),
+        ("*.org", False),
+        ("*", False),
+        ("*.registry.example.org", False),
+        ("*.example.org:5000", False),
+        ("*.example.org/tea", False),
+        ("*.example.org/team/image/more", False),
+        ("[::1]", False),
+    ],
+)
+def test_wildcards_as_the_kubelet_takes_them(auth_file: Callable[..., AuthFile], key: str, *, matches: bool) -> None:
+    found = auth_file(auths(**{key: "wild"}), name=".dockerconfigjson").find(HOST, "team/image")
+    assert (user(found) == "wild") is matches
+
+
+def test_a_wildcard_with_a_port(auth_file: Callable[..., AuthFile]) -> None:
+    file = auth_file(auths(**{"*.example.org:5000": "wild"}))
+    assert user(file.find(f"{HOST}:5000", "image")) == "wild"
+    assert file.find(f"{HOST}:5001", "image") is None
+
+
+def test_the_narrowest_wildcard_first_and_an_exact_host_before_any(auth_file: Callable[..., AuthFile]) -> None:
+    wild = {"*.example.org": "wide", "*.example.org/team": "narrow"}
+    assert user(auth_file(auths(**wild)).find(HOST, "team/image")) == "narrow"
+    assert user(auth_file(auths(**wild, **{HOST: "exact"})).find(HOST, "team/image")) == "exact"
+
+
 def test_a_plain_key_wins_over_a_url(auth_file: Callable[..., AuthFile]) -> None:
     assert user(auth_file(auths(**{f"https://{HOST}": "url", HOST: "plain"})).find(HOST, "a")) == "plain"
     assert user(auth_file(auths(**{HOST: "plain", f"https://{HOST}": "url"})).find(HOST, "a")) == "plain"
