@@ -19,9 +19,11 @@ from ocibuild.core.events import (
     Notice,
     PhaseFinished,
     PhaseStarted,
+    StepOutput,
     TaskAdvanced,
     TaskFinished,
     TaskStarted,
+    TerminalLent,
 )
 
 __all__ = ["Display"]
@@ -66,6 +68,10 @@ class Display:
                 self._end_task(task)
             case Notice(message, warning):
                 self._console.print(f"[yellow]warning:[/] {message}" if warning else message, markup=warning)
+            case StepOutput(_, line):
+                self._console.print(f"  | {line}", style="dim", markup=False)
+            case TerminalLent(lent):
+                (self._progress.stop if lent else self._progress.start)()
 
     def close(self) -> None:
         """Remove the live lines."""

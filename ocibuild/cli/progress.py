@@ -17,6 +17,7 @@ from ocibuild.core.events import (
     Notice,
     PhaseFinished,
     PhaseStarted,
+    StepOutput,
     TaskFinished,
     TaskStarted,
 )
@@ -104,6 +105,8 @@ class _PlainLines:
                 self._write(f"{phase} done in {seconds:.1f} s{': ' if detail else ''}{detail}")
             case Notice(message, warning):
                 self._write(f"{'warning' if warning else 'note'}: {message}")
+            case StepOutput(_, line):
+                self._write(f"  | {line}")
             case TaskStarted() if self._tasks:
                 self._running[event.task] = event
             case TaskFinished(task, outcome) if self._tasks and task in self._running:

@@ -9,9 +9,11 @@ __all__ = [
     "Notice",
     "PhaseFinished",
     "PhaseStarted",
+    "StepOutput",
     "TaskAdvanced",
     "TaskFinished",
     "TaskStarted",
+    "TerminalLent",
     "discard",
 ]
 
@@ -70,7 +72,22 @@ class Notice:
     warning: bool = False
 
 
-Event = PhaseStarted | PhaseFinished | TaskStarted | TaskAdvanced | TaskFinished | Notice
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """A line that a running step wrote, without its end; bytes that are no UTF-8 are replaced."""
+
+    step: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalLent:
+    """A program is about to use the terminal by itself, or (``lent`` False) has given it back."""
+
+    lent: bool
+
+
+Event = PhaseStarted | PhaseFinished | TaskStarted | TaskAdvanced | TaskFinished | Notice | StepOutput | TerminalLent
 EventSink = Callable[[Event], None]
 """Called from any thread; must be quick and must not raise."""
 
