@@ -97,3 +97,62 @@ class StepAsk:
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     network: bool = True
     keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CondaAsk:
+    """One package in conda's own words (a MatchSpec): ``numpy>=2``, ``python=3.12``, ``conda-forge::r-base 4.4.*``.
+
+    The text is as it was written; whether it is a MatchSpec is found out when it is resolved.
+    """
+
+    text: str
+    origin: Origin
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class CondaChannelAsk:
+    """A channel as it was written: a name (``conda-forge``, ``defaults``, ``pkgs/r``), a URL, or ``nodefaults``.
+
+    A URL may hold credentials or a token: never show or record it as it is. ``$NAME`` and ``${NAME}`` in it are filled
+    when it is resolved.
+    """
+
+    name: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class CondaLockFile:
+    """A lock that another tool made, as text; ``path`` is relative to the repository's root.
+
+    ``kind`` is the format: ``conda-lock.yml``, ``pixi.lock``, or a list that begins with ``@EXPLICIT``. ``environment``
+    is the one that is meant where the lock holds several, as ``pixi.lock`` does.
+    """
+
+    kind: Literal["conda-lock", "pixi", "explicit"]
+    path: str
+    text: str
+    environment: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class CondaAsks:
+    """All that is asked of conda for one environment: either ``packages`` of ``channels``, or what a lock holds.
+
+    ``channels`` are in the order of their priority; none means those that this machine's user has set up, or conda's
+    default. ``variables`` are what activating the environment sets (environment.yml, ``variables``).
+    """
+
+    packages: tuple[CondaAsk, ...] = ()
+    channels: tuple[CondaChannelAsk, ...] = ()
+    lock: CondaLockFile | None = None
+    variables: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """True where nothing is asked."""
+        return not self.packages and self.lock is None
