@@ -1,8 +1,8 @@
 """A repository's files as values: what a build reads and what the source layer holds."""
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 
 from ocibuild.core.digest import Digest
 
@@ -53,3 +53,13 @@ class SourceTree:
             line = "\0".join((file.path, kind, "x" if file.is_executable else "", content))
             state.update(line.encode("utf-8", "surrogateescape") + b"\n")
         return Digest("sha256", state.hexdigest())
+
+    def with_executable(self, paths: Collection[str]) -> "SourceTree":
+        """The tree with the regular files among ``paths`` executable, as a build makes what it runs."""
+        return replace(
+            self,
+            files=tuple(
+                replace(file, is_executable=True) if file.path in paths and file.digest is not None else file
+                for file in self.files
+            ),
+        )
