@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 __all__ = ["AptAsk", "AptSourceAsk", "Origin", "PipAsks", "RequirementsFile", "StepAsk"]
 
