@@ -13,7 +13,7 @@ from ocibuild.ecosystem.apt.base import seed_entries
 from ocibuild.image.view import View
 from ocibuild.plan.packing import pack
 from ocibuild.store.store import Store
-from ocibuild.work.apt_layers import AptLayers
+from ocibuild.work.apt_layers import AptLayers, refuse_step
 from ocibuild.work.assemble import ImageSettings, assemble
 from ocibuild.work.base import empty_base
 from ocibuild.work.bodies import PackageBodies
@@ -59,5 +59,6 @@ def make_apt_base(
     state = PackageLayers(maker, bodies, view).single(
         "the system's state", [entries_fragment("merged /usr", seeds), apt.state(made, view)]
     )
+    refuse_step(apt.configure_step(state))
     settings = ImageSettings(MappingProxyType({"PATH": _PATH}), MappingProxyType({}), command=("bash",))
     return assemble(empty, [*made, state], settings=settings, created=FIXED_TIME, timed=frozenset(), store=store)

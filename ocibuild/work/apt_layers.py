@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import MachineError
 from ocibuild.core.package import LockedPackage
+from ocibuild.core.step import Step
+from ocibuild.ecosystem.apt.configure_step import configure_step, read_unknown_scripts, write_unknown_scripts
 from ocibuild.ecosystem.apt.database import DpkgDatabase, InstalledPackage
+from ocibuild.ecosystem.apt.installation import Installation
 from ocibuild.ecosystem.apt.place import PLACING_VERSION, AptPlaceContext, place
 from ocibuild.ecosystem.apt.removal import removed_packages, whiteouts
 from ocibuild.ecosystem.apt.settle import PlacedDeb, first_context, settle
@@ -17,10 +20,12 @@ from ocibuild.layer.placement import Placement
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.layers import FragmentRecipe, MadeLayer
 
-__all__ = ["AptLayers"]
+__all__ = ["AptLayers", "refuse_step"]
 
 _VERSION = f"apt {PLACING_VERSION}"
 _STATE_VERSION = f"apt-state {STATE_VERSION}"
+_UNKNOWN = "unknown-scripts"
+"""The note beside the state's fragment that names the scripts for which a step must run."""
 
 
 class AptLayers:
@@ -78,7 +83,8 @@ class AptLayers:
     def state(self, layers: Sequence[MadeLayer], view: View) -> FragmentRecipe:
         """The fragment of the shared state; ``view`` is the image with the packages' files.
 
-        A MachineError from placing it names the packages whose scripts would have to run.
+        Where all scripts are known as data the packages are configured in it. Otherwise they are unpacked, and
+        :meth:`configure_step` tells what has to run on top of it.
         """
         parts = [
             str(self._below),
@@ -92,21 +98,20 @@ class AptLayers:
         return FragmentRecipe(key, "the state of dpkg and apt", lambda: self._place_state(layers, view))
 
     def _place_state(self, layers: Sequence[MadeLayer], view: View) -> Placement:
-        state = make_state(
-            self._placed(layers),
-            self._removed,
-            view=view,
-            database=self._database,
-            architecture=self._architecture,
-            seeds=self._seeds,
+        installation = Installation(
+            self._placed(layers), self._removed, self._view, view, self._database, self._architecture
         )
-        if state.unknown:
-            listed = "; ".join(f"{script.package}: {script.member}: {script.why}" for script in state.unknown)
-            raise MachineError(
-                f"these packages' maintainer scripts would have to run, which this version does not do: {listed}",
-                hint="leave the packages out of apt.txt, or start from a base image that has them",
-            )
-        return Placement(state.entries)
+        state = make_state(installation, seeds=self._seeds)
+        notes = {_UNKNOWN: write_unknown_scripts(state.unknown)} if state.unknown else {}
+        return Placement(state.entries, notes)
+
+    def configure_step(self, state: MadeLayer) -> Step | None:
+        """What must run in an image whose uppermost layer is ``state``, made of :meth:`state`; None for nothing.
+
+        Its result depends on the layers up to that one alone.
+        """
+        notes = [fragment.notes[_UNKNOWN] for fragment in state.fragments if _UNKNOWN in fragment.notes]
+        return configure_step(read_unknown_scripts(notes[0])) if notes else None
 
     def _placed(self, layers: Sequence[MadeLayer]) -> list[PlacedDeb]:
         """The packages with what placing them gave, in the order of configuration."""
@@ -116,3 +121,12 @@ class AptLayers:
             fragment = fragments[self.fragment(package).key]
             placed.append(PlacedDeb(package, self._contexts[package.digest], fragment.table, fragment.notes))
         return placed
+
+
+def refuse_step(step: Step | None) -> None:
+    """A MachineError where something has to run."""
+    if step is not None:
+        raise MachineError(
+            f"these packages' maintainer scripts would have to run, which this version does not do: {step.why}",
+            hint="leave the packages out of apt.txt, or start from a base image that has them",
+        )

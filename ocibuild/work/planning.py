@@ -1,10 +1,10 @@
 """The conductors of ``ocibuild plan`` and ``ocibuild lock``: what a build would do, without fetching a package."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ocibuild.core.events import EventSink
-from ocibuild.core.package import Ecosystem, LockedPackage
+from ocibuild.core.package import Ecosystem
 from ocibuild.core.platform import Platform
 from ocibuild.core.step import Step
 from ocibuild.ecosystem.apt.remote_control import remote_controls
@@ -53,7 +53,7 @@ def _plan(workshop: Workshop, build: PlatformBuild, resolution: Resolution, plat
         )
         layers, unknown = _layers(workshop, build, bodies)
     with machine.phase("reading scripts", f"for {platform}"):
-        steps = _steps(machine, build.of(Ecosystem.APT), resolution)
+        steps = _steps(machine, build, resolution)
     return BuildPlan(
         platform=platform,
         base=build.base.name,
@@ -84,10 +84,15 @@ def _layers(
     return tuple(layers), tuple(layer.name for layer in layers if layer.size_bytes is None)
 
 
-def _steps(machine: Machine, packages: Sequence[LockedPackage], resolution: Resolution) -> tuple[Step, ...]:
-    """What would have to run: the maintainer scripts that are not known as data."""
+def _steps(machine: Machine, build: PlatformBuild, resolution: Resolution) -> tuple[Step, ...]:
+    """What would have to run: one step for all maintainer scripts that are not known as data."""
     from ocibuild.ecosystem.apt.configure import ConfiguredPackage, unknown_scripts  # noqa: PLC0415
+    from ocibuild.ecosystem.apt.configure_step import configure_step  # noqa: PLC0415
+    from ocibuild.ecosystem.apt.database import DpkgDatabase  # noqa: PLC0415
+    from ocibuild.ecosystem.apt.installation import unknown_removals  # noqa: PLC0415
+    from ocibuild.ecosystem.apt.removal import removed_packages  # noqa: PLC0415
 
+    packages = build.of(Ecosystem.APT)
     addresses = {name: address.rstrip("/") for name, address in resolution.addresses.items()}
     controls = remote_controls(
         packages, addresses, http=machine.remote.http, store=machine.store, events=machine.events
@@ -102,6 +107,9 @@ def _steps(machine: Machine, packages: Sequence[LockedPackage], resolution: Reso
         )
         for package in packages
     ]
-    return tuple(
-        Step(f"configure {script.package}", (script.member,), script.why) for script in unknown_scripts(configured)
-    )
+    unknown = unknown_scripts(configured)
+    if build.lock.removals:
+        view = build.base.view
+        removed = removed_packages(build.lock.removals, DpkgDatabase.read(view))
+        unknown = (*unknown_removals(removed, view), *unknown)
+    return (configure_step(unknown),) if unknown else ()

@@ -22,7 +22,7 @@ from ocibuild.source.folder import read_folder
 from ocibuild.source.tree import SourceTree
 from ocibuild.spec.catalogue import Account, CatalogueLayer
 from ocibuild.store.store import Store
-from ocibuild.work.apt_layers import AptLayers
+from ocibuild.work.apt_layers import AptLayers, refuse_step
 from ocibuild.work.assemble import ImageSettings, assemble
 from ocibuild.work.base import Base
 from ocibuild.work.bodies import PackageBodies
@@ -118,6 +118,7 @@ class _Stack:
         view = self._base.extended(tables_of(layers))
         if debs or build.lock.removals:
             state = self._single(view, _STATE, [apt.state(debs, view)])
+            refuse_step(apt.configure_step(state))
             layers.append(state)
             view = view.extended(tables_of([state]))
         below_python = len(layers)

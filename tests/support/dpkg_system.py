@@ -19,6 +19,7 @@ from pathlib import Path
 from ocibuild.core.digest import Digest
 from ocibuild.core.package import Ecosystem, LockedPackage
 from ocibuild.ecosystem.apt.database import DpkgDatabase, InstalledPackage
+from ocibuild.ecosystem.apt.installation import Installation
 from ocibuild.ecosystem.apt.place import place
 from ocibuild.ecosystem.apt.removal import removed_packages, whiteouts
 from ocibuild.ecosystem.apt.settle import PlacedDeb, first_context, settle
@@ -97,7 +98,7 @@ class DpkgSystem:
         placed = self._placed(debs, removed, view, database)
         gone = whiteouts(placed, removed, view=view, database=database)
         full = view.extended([_table(gone), *(deb.table for deb in placed)])
-        state = make_state(placed, removed, view=full, database=database, architecture="amd64")
+        state = make_state(Installation(placed, removed, view, full, database, "amd64"))
         assert state.unknown == ()
         tables = [deb.table for deb in placed]
         return self._written([base, gone, self._entries_of_last(tables, view), list(state.entries)])

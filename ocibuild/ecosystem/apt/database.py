@@ -15,10 +15,13 @@ from ocibuild.ecosystem.apt.deb822 import Paragraph, decode, read_paragraphs
 from ocibuild.ecosystem.apt.place import INFO_FOLDER, info_name
 from ocibuild.image.view import View
 
-__all__ = ["INSTALLED", "Diversion", "DpkgDatabase", "InstalledPackage", "status_text"]
+__all__ = ["INSTALLED", "UNPACKED", "Diversion", "DpkgDatabase", "InstalledPackage", "status_text"]
 
 INSTALLED = "install ok installed"
 """The Status of a package that is installed and configured, and meant to be."""
+
+UNPACKED = "install ok unpacked"
+"""The Status of a package that is meant to be installed, and whose ``postinst`` has not run."""
 
 _FOLDER = "var/lib/dpkg"
 # The order in which dpkg writes fields; others follow as they came (fields.c, fieldinfos).
@@ -28,7 +31,8 @@ _FIELD_ORDER = (
     "Pre-Depends", "Recommends", "Suggests", "Breaks", "Conflicts", "Enhances", "Conffiles", "Description",
 )  # fmt: skip
 _OVERRIDE = re.compile(r"(\S+) (\S+) ([0-7]{1,5}) /(.*)")
-_HAS_FILES = frozenset({"installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending"})
+_CONFIGURED = frozenset({"installed", "triggers-awaited", "triggers-pending"})
+_HAS_FILES = _CONFIGURED | {"unpacked", "half-configured"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,12 @@ class InstalledPackage:
     def has_files(self) -> bool:
         """Whether its files are there: False for what was removed."""
         return self.fields.get("Status", "").rpartition(" ")[2] in _HAS_FILES
+
+    @property
+    def configured_version(self) -> str:
+        """The version that was configured last, ``""`` where none was (dpkg writes it where it is another)."""
+        known = self.fields.get("Config-Version", "")
+        return known or (self.version if self.fields.get("Status", "").rpartition(" ")[2] in _CONFIGURED else "")
 
     @property
     def info_name(self) -> str:

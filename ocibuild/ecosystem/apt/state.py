@@ -6,63 +6,78 @@ Source: dpkg 1.21's ``main/unpack.c`` and ``lib/dpkg/trigdeferred.c``, deb-trigg
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ocibuild.ecosystem.apt.configure import ConfiguredPackage, UnknownScript, configure
-from ocibuild.ecosystem.apt.database import DpkgDatabase, InstalledPackage
+from ocibuild.ecosystem.apt.configure import UnknownScript, configure
+from ocibuild.ecosystem.apt.database import InstalledPackage
 from ocibuild.ecosystem.apt.deb822 import Paragraph, read_paragraphs
+from ocibuild.ecosystem.apt.installation import Installation
 from ocibuild.ecosystem.apt.lists import write_lists
 from ocibuild.ecosystem.apt.place import INFO_FOLDER
 from ocibuild.ecosystem.apt.settle import PlacedDeb
 from ocibuild.ecosystem.apt.status import status_after
+from ocibuild.ecosystem.apt.unpacked import leave_unconfigured
 from ocibuild.image.overlay import Overlay
-from ocibuild.image.view import View
 from ocibuild.layer.entry import Entry
 
 __all__ = ["STATE_VERSION", "AptState", "make_state"]
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 """Part of the state layer's key: raise it whenever the same packages give other entries."""
 
 _FOLDER = "var/lib/dpkg"
 _EXTENDED = "var/lib/apt/extended_states"
-_SCRIPTS = ("preinst", "postinst", "config", "templates", "triggers")
 
 
 @dataclass(frozen=True, slots=True)
 class AptState:
-    """The entries of the state layer, and the scripts whose work is not known as data: with any, it is not complete."""
+    """The entries of the state layer, and the scripts that are not known as data.
+
+    With no such script the packages are configured. Otherwise they are unpacked, and what else is in ``entries`` lets
+    a step configure them (:mod:`ocibuild.ecosystem.apt.configure_step`).
+    """
 
     entries: tuple[Entry, ...]
     unknown: tuple[UnknownScript, ...]
 
 
-def make_state(
-    placed: Sequence[PlacedDeb],
-    removed: Sequence[InstalledPackage],
-    *,
-    view: View,
-    database: DpkgDatabase,
-    architecture: str,
-    seeds: Iterable[Entry] = (),
-) -> AptState:
-    """The state after installing ``placed`` (in the order of configuration) and removing ``removed``.
+def make_state(installation: Installation, *, seeds: Sequence[Entry] = ()) -> AptState:
+    """The state after this installation.
 
-    ``view`` is the image with the packages' files in place, ``database`` that of the base, ``architecture`` the image's
-    own. ``seeds`` are entries that must be there first: what a base from nothing needs.
+    ``seeds`` are entries that must be there first: what a base from nothing needs.
     """
-    overlay = Overlay(view)
+    unknown = installation.unknown_scripts()
+    if not unknown:
+        overlay = _with_database(installation, seeds, configured=True)
+        unknown = configure(
+            overlay,
+            installation.configured_packages(),
+            architecture=installation.architecture,
+            changed_paths=installation.activated_by_what_goes(),
+        ).unknown
+        if not unknown:
+            return AptState(tuple(overlay.changes()), ())
+    overlay = _with_database(installation, seeds, configured=False)
+    leave_unconfigured(overlay, installation)
+    return AptState(tuple(overlay.changes()), unknown)
+
+
+def _with_database(installation: Installation, seeds: Iterable[Entry], *, configured: bool) -> Overlay:
+    """The image with dpkg's and apt's databases after the installation."""
+    overlay = Overlay(installation.view)
     for seed in seeds:
         _put(overlay, seed)
     overlay.make_folders(f"{_FOLDER}/info")
-    overlay.write(f"{_FOLDER}/status", status_after(placed, removed, view=view, database=database))
+    placed, removed = installation.placed, installation.removed
+    view, database = installation.view, installation.database
+    status = status_after(placed, removed, view=view, database=database, configured=configured)
+    overlay.write(f"{_FOLDER}/status", status)
     write_lists(overlay, placed, removed, view=view, database=database)
     _write_triggers(overlay, placed, removed)
-    _write_extended_states(overlay, placed, removed, architecture)
+    _write_extended_states(overlay, placed, removed, installation.architecture)
     for name, content in (("info/format", "1\n"), ("diversions", ""), ("statoverride", ""), ("available", "")):
         if f"{_FOLDER}/{name}" not in overlay:
             overlay.write(f"{_FOLDER}/{name}", content)
-    _write_architectures(overlay, placed, architecture)
-    report = configure(overlay, [_configured(deb, database, view) for deb in placed], architecture=architecture)
-    return AptState(tuple(overlay.changes()), report.unknown)
+    _write_architectures(overlay, placed, installation.architecture)
+    return overlay
 
 
 def _put(overlay: Overlay, entry: Entry) -> None:
@@ -146,19 +161,3 @@ def _real(architecture: str, native: str) -> str:
 
 def _read_lines(overlay: Overlay, path: str) -> list[str]:
     return overlay.read_text(path, "").splitlines()
-
-
-def _configured(deb: PlacedDeb, database: DpkgDatabase, view: View) -> ConfiguredPackage:
-    old = database.get(deb.package.name, deb.package.architecture)
-    scripts = {}
-    for member in _SCRIPTS:
-        path = f"{INFO_FOLDER}/{deb.info_name}.{member}"
-        if path in view:
-            scripts[member] = view.read(path)
-    return ConfiguredPackage(
-        name=deb.package.name,
-        architecture=deb.package.architecture,
-        version=deb.package.version,
-        previous_version=old.version if old else "",
-        scripts=scripts,
-    )

@@ -1,4 +1,4 @@
-"""dpkg's status after an installation.
+"""dpkg's status after an installation, or after its first half, unpacking.
 
 A stanza is the package's control file with the state it is in, and its conffiles. Source: dpkg 1.21's ``main/unpack.c``
 (conffiles) and ``main/remove.c``.
@@ -7,7 +7,7 @@ A stanza is the package's control file with the state it is in, and its conffile
 from collections.abc import Iterator, Sequence
 
 from ocibuild.ecosystem.apt.conffile import NEW_CONFFILE
-from ocibuild.ecosystem.apt.database import INSTALLED, DpkgDatabase, InstalledPackage, status_text
+from ocibuild.ecosystem.apt.database import INSTALLED, UNPACKED, DpkgDatabase, InstalledPackage, status_text
 from ocibuild.ecosystem.apt.deb822 import Paragraph
 from ocibuild.ecosystem.apt.removal import has_residue
 from ocibuild.ecosystem.apt.settle import PlacedDeb
@@ -17,11 +17,18 @@ __all__ = ["earlier_record", "obsolete_conffiles", "status_after"]
 
 
 def status_after(
-    placed: Sequence[PlacedDeb], removed: Sequence[InstalledPackage], *, view: View, database: DpkgDatabase
+    placed: Sequence[PlacedDeb],
+    removed: Sequence[InstalledPackage],
+    *,
+    view: View,
+    database: DpkgDatabase,
+    configured: bool = True,
 ) -> str:
     """The status file when ``placed`` are installed and ``removed`` are gone but for what a purge would take.
 
-    ``view`` is the image with the packages' files in place, ``database`` that of the base.
+    ``view`` is the image with the packages' files in place, ``database`` that of the base. With ``configured`` False
+    the packages are unpacked, and their scripts must still run; conffiles are in place all the same, which dpkg takes
+    for a decision made already (``main/configure.c``, "If the .dpkg-new file is no longer there, ignore this one").
     """
     holders: dict[str, set[str]] = {}
     for deb in placed:
@@ -41,6 +48,8 @@ def status_after(
             stanzas.pop((old.name, old.architecture), None)
         conffiles = "".join(f"\n {line}" for line in _conffile_lines(deb, old, view)) or None
         changes = {"Status": INSTALLED, "Conffiles": conffiles}
+        if not configured:
+            changes |= {"Status": UNPACKED, "Config-Version": old.configured_version or None if old else None}
         stanzas[deb.package.name, deb.package.architecture] = deb.control.with_fields(changes)
     return status_text(stanzas.values())
 

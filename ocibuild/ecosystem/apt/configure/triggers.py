@@ -9,7 +9,7 @@ from ocibuild.ecosystem.apt.configure.package import ConfiguredPackage
 from ocibuild.ecosystem.apt.deb822 import read_paragraphs
 from ocibuild.image.overlay import Overlay
 
-__all__ = ["triggered_packages"]
+__all__ = ["activated_names", "activated_triggers", "triggered_packages"]
 
 _FOLDER = "var/lib/dpkg/triggers"
 _INFO = "var/lib/dpkg/info"
@@ -25,6 +25,18 @@ def triggered_packages(
     ``changed_paths`` (absolute) went or came without a package. The interests are those in dpkg's database.
     """
     new = {(package.name, package.architecture) for package in packages}
+    found = activated_triggers(overlay, packages, changed_paths)
+    told = ((_installed(overlay, who), tuple(triggers)) for who, triggers in found.items())
+    return [(each, names) for each, names in told if each is not None and (each.name, each.architecture) not in new]
+
+
+def activated_triggers(
+    overlay: Overlay, packages: Iterable[ConfiguredPackage], changed_paths: Iterable[str] = ()
+) -> dict[str, list[str]]:
+    """Interested package, by its name in dpkg's database -> its triggers that ``packages`` activate.
+
+    ``changed_paths`` as in :func:`triggered_packages`; names of triggers may be among them.
+    """
     activated = set(changed_paths)
     for package in packages:
         activated.update(_activated_by(overlay, package))
@@ -32,15 +44,19 @@ def triggered_packages(
     for trigger, who in _interests(overlay):
         if trigger in activated or (trigger.startswith("/") and any(p.startswith(f"{trigger}/") for p in activated)):
             found.setdefault(who, []).append(trigger)
-    told = ((_installed(overlay, who), tuple(triggers)) for who, triggers in found.items())
-    return [(each, names) for each, names in told if each is not None and (each.name, each.architecture) not in new]
+    return found
 
 
-def _activated_by(overlay: Overlay, package: ConfiguredPackage) -> Iterator[str]:
-    for line in package.scripts.get("triggers", b"").decode("utf-8", "replace").splitlines():
+def activated_names(triggers: bytes) -> Iterator[str]:
+    """The triggers that a control archive's ``triggers`` activates by name when the package's state changes."""
+    for line in triggers.decode("utf-8", "replace").splitlines():
         words = line.partition("#")[0].split()
         if len(words) == 2 and words[0].startswith("activate"):  # noqa: PLR2004 - two words
             yield words[1]
+
+
+def _activated_by(overlay: Overlay, package: ConfiguredPackage) -> Iterator[str]:
+    yield from activated_names(package.scripts.get("triggers", b""))
     for name in (package.name, f"{package.name}:{package.architecture}"):
         yield from overlay.read_text(f"{_INFO}/{name}.list", "").splitlines()
 

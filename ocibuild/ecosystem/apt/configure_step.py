@@ -1,0 +1,64 @@
+"""The step that runs what is not known as data: maintainer scripts of packages that are unpacked, by dpkg."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+from ocibuild.core.clock import FIXED_TIME
+from ocibuild.core.step import Step
+from ocibuild.ecosystem.apt.configure import UnknownScript
+from ocibuild.ecosystem.apt.unpacked import DRIVER_PATH
+
+__all__ = ["ENVIRONMENT", "configure_step", "read_unknown_scripts", "write_unknown_scripts"]
+
+ENVIRONMENT: Mapping[str, str] = MappingProxyType(
+    {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root",
+        "LC_ALL": "C.UTF-8",
+        # debconf(7): nobody is asked, and what was never asked has its default.
+        "DEBIAN_FRONTEND": "noninteractive",
+        "DEBCONF_NONINTERACTIVE_SEEN": "true",
+        # What makes two runs equal: times in files, TeX's formats, the order of Perl's and Python's hashes.
+        "SOURCE_DATE_EPOCH": str(FIXED_TIME),
+        "FORCE_SOURCE_DATE": "1",
+        "PERL_HASH_SEED": "0",
+        "PERL_PERTURB_KEYS": "0",
+        "PYTHONHASHSEED": "0",
+    }
+)
+"""All of the step's environment. There is no TZ: scripts see UTC, or what the image says."""
+
+_SHOWN_REASONS = 5
+
+
+def configure_step(unknown: Sequence[UnknownScript]) -> Step:
+    """The step for an image whose new packages are unpacked (:func:`ocibuild.ecosystem.apt.state.make_state`).
+
+    ``unknown`` are the scripts for which it is needed. What it depends on lies in the layers below, its driver too.
+    """
+    return Step(
+        name="configure Debian packages",
+        arguments=("/bin/sh", f"/{DRIVER_PATH}"),
+        why=_why(unknown),
+        environment=ENVIRONMENT,
+        network=False,
+    )
+
+
+def _why(unknown: Sequence[UnknownScript]) -> str:
+    """The packages and reasons in one line; of many, the first."""
+    reasons = [f"{script.package}: {script.member}: {script.why}" for script in unknown]
+    more = len(reasons) - _SHOWN_REASONS
+    shown = "; ".join(reasons[:_SHOWN_REASONS])
+    return f"{shown}; and {more} more scripts" if more > 0 else shown
+
+
+def write_unknown_scripts(unknown: Iterable[UnknownScript]) -> bytes:
+    """The scripts as a note beside a fragment."""
+    return json.dumps([[script.package, script.member, script.why] for script in unknown]).encode()
+
+
+def read_unknown_scripts(note: bytes) -> tuple[UnknownScript, ...]:
+    """The scripts that :func:`write_unknown_scripts` wrote."""
+    return tuple(UnknownScript(*fields) for fields in json.loads(note))

@@ -1,0 +1,101 @@
+#!/bin/sh
+# Configures Debian packages that are unpacked: what `apt-get install` does behind unpacking.
+#
+# Beside this file lies `calls`, one call a line:
+#   MEMBER PACKAGE ARCHITECTURE INSTANCES FILE ARGUMENT...   a script that dpkg runs while it unpacks (preinst, prerm, postrm)
+#   configure PACKAGE...                                     what the next script pre-depends on
+# When all went well this folder is gone; after a failure it is still there, and the script can be run again.
+set -eu
+umask 022
+cd /
+here=/var/lib/ocibuild/configure
+admindir=/var/lib/dpkg
+policy=/usr/sbin/policy-rc.d
+daemons=/sbin/start-stop-daemon
+
+# Daemons must not start. An image's own policy is respected; what is put here goes again, whatever happens.
+made_policy=
+moved_daemons=
+restore() {
+    [ -z "$made_policy" ] || rm -f "$policy"
+    [ -z "$moved_daemons" ] || mv -f "$daemons.REAL" "$daemons"
+    rm -rf "$admindir/tmp.ci"
+}
+trap restore EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+if [ ! -e "$policy" ] && [ ! -L "$policy" ]; then
+    made_policy=yes
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+if [ -f "$daemons" ] && [ ! -e "$daemons.REAL" ]; then # scripts that do not ask policy-rc.d; as debootstrap does it
+    mv "$daemons" "$daemons.REAL"
+    moved_daemons=yes
+    printf '#!/bin/sh\necho "start-stop-daemon: no daemon is started while packages are configured"\n' >"$daemons"
+    chmod 755 "$daemons"
+fi
+
+# --no-triggers and --force-depends are what apt gives, too, while it is not done.
+dpkg_configure() {
+    dpkg --force-unsafe-io --force-confdef --force-confold --log=/dev/null "$@" </dev/null
+}
+
+# A preinst runs where dpkg has it, among the other files of its control archive: debconf looks for them there.
+stage_control() {
+    rm -rf "$admindir/tmp.ci"
+    mkdir "$admindir/tmp.ci"
+    dpkg-query --status "$1" >"$admindir/tmp.ci/control"
+    for member in conffiles config md5sums postinst postrm preinst prerm templates triggers; do
+        [ ! -e "${2%.*}.$member" ] || cp -p "${2%.*}.$member" "$admindir/tmp.ci/$member"
+    done
+}
+
+# The environment of dpkg-maintscript-helper(1) and deb-maintscript: dpkg(1), "ENVIRONMENT", internal.
+run_script() {
+    DPKG_MAINTSCRIPT_NAME=$1
+    DPKG_MAINTSCRIPT_PACKAGE=$2
+    DPKG_MAINTSCRIPT_ARCH=$3
+    DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT=$4
+    file=$5
+    shift 5
+    if [ "$DPKG_MAINTSCRIPT_NAME" = preinst ]; then
+        stage_control "$(basename "$file" .preinst)" "$file"
+        file=$admindir/tmp.ci/preinst
+    fi
+    "$file" "$@" </dev/null 3<&- || {
+        code=$?
+        echo "ocibuild: package $DPKG_MAINTSCRIPT_PACKAGE: '$DPKG_MAINTSCRIPT_NAME $*' failed with exit code $code" >&2
+        exit "$code"
+    }
+}
+
+export DPKG_MAINTSCRIPT_NAME DPKG_MAINTSCRIPT_PACKAGE DPKG_MAINTSCRIPT_ARCH DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT
+export DPKG_MAINTSCRIPT_DEBUG=0 DPKG_ADMINDIR="$admindir" DPKG_ROOT= DPKG_COLORS=never PERL_DL_NONLAZY=1
+DPKG_RUNNING_VERSION=$(dpkg --version | sed -n '1s/.* version \([^ ]*\) .*/\1/p')
+export DPKG_RUNNING_VERSION
+while read -r call rest <&3; do
+    set -f
+    # shellcheck disable=SC2086 # a line's words are its arguments
+    set -- $rest
+    set +f
+    if [ "$call" = configure ]; then
+        dpkg_configure --force-depends --no-triggers --configure "$@" 3<&-
+    else
+        run_script "$call" "$@"
+    fi
+done 3<"$here/calls"
+unset DPKG_MAINTSCRIPT_NAME DPKG_MAINTSCRIPT_PACKAGE DPKG_MAINTSCRIPT_ARCH DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT
+unset DPKG_MAINTSCRIPT_DEBUG DPKG_ADMINDIR DPKG_ROOT DPKG_RUNNING_VERSION
+rm -rf "$admindir/tmp.ci"
+
+dpkg_configure --configure -a
+faults=$(dpkg --audit)
+if [ -n "$faults" ]; then
+    echo "ocibuild: dpkg finds the packages in a wrong state when all were configured:" >&2
+    echo "$faults" >&2
+    exit 1
+fi
+rm -rf "$here"
+rmdir /var/lib/ocibuild 2>/dev/null || true
