@@ -81,6 +81,7 @@ _OPTIONS = (
         help="linux/amd64, linux/arm64, ...; two or more make an index. Default: this machine's.",
     ),
     click.option("--profile", type=click.Choice(PROFILES), help="What the image is for. Default: plain."),
+    click.option("--compose", is_flag=True, help="Add up all configuration files, not only those that Binder takes."),
     click.option(
         "--python",
         type=_Parsed("version", parse_python),

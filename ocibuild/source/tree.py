@@ -1,12 +1,16 @@
 """A repository's files as values: what a build reads and what the source layer holds."""
 
 import hashlib
+import posixpath
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from ocibuild.core.digest import Digest
 
 __all__ = ["SourceFile", "SourceTree"]
+
+_MOST_LINKS = 40
+"""As many links as the kernel follows (path_resolution(7))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,16 @@ class SourceTree:
             line = "\0".join((file.path, kind, "x" if file.is_executable else "", content))
             state.update(line.encode("utf-8", "surrogateescape") + b"\n")
         return Digest("sha256", state.hexdigest())
+
+    def has_folder(self, path: str) -> bool:
+        """Whether there is a folder at this path, or a link inside the repository to one."""
+        kinds = {file.path: file for file in self.files}
+        for _ in range(_MOST_LINKS):
+            file = kinds.get(path)
+            if file is None or file.link is None:
+                return file is not None and file.is_folder
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(path), file.link))
+        return False
 
     def with_executable(self, paths: Collection[str]) -> "SourceTree":
         """The tree with the regular files among ``paths`` executable, as a build makes what it runs."""

@@ -14,25 +14,32 @@ from ocibuild.layer.compression import Compression
 
 __all__ = [
     "DEFAULT_BASE",
+    "DEFAULT_PROFILE",
     "MOST_JOBS",
     "MOST_LAYERS",
     "PROFILES",
     "SANDBOXES",
+    "USER_IDS",
     "BuildOptions",
     "parse_age",
     "parse_date",
+    "parse_folder",
     "parse_python",
     "parse_secret",
     "parse_size",
+    "parse_user_name",
 ]
 
 DEFAULT_BASE = "apt:bookworm"
+DEFAULT_PROFILE = "plain"
 PROFILES = ("plain",)
 SANDBOXES = ("auto", "sub-ids", "one-id", "trap", "chroot", "none")
 """What may run a repository's code: the first that works here, a certain one, or nothing at all."""
 MOST_LAYERS = range(4, 101)
 """What may be asked for as the most layers: fewer do not hold what must be apart, more reach the limit of runtimes."""
 MOST_JOBS = range(1, 257)
+USER_IDS = range(1, 2**31)
+"""Ids that the image's user may have: root is refused, as repo2docker does."""
 _DAY_SECONDS = 86400
 _AGES = {"s": 1, "m": 60, "h": 3600, "d": _DAY_SECONDS, "w": 7 * _DAY_SECONDS}
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -45,6 +52,9 @@ class BuildOptions:
     ``images`` are references to tag and push, ``outputs`` are ``TYPE:PATH`` texts. ``as_of`` resolves packages as they
     were on that day. ``environment`` and ``labels`` go into the image's configuration. ``secrets`` are ``ID=PATH``:
     files of this machine that steps may read. With ``debug_step`` a shell is started where a step fails.
+
+    With ``compose`` every configuration file counts, and not only those of the first kind that matches. ``appendix`` is
+    text of a Dockerfile (:mod:`.appendix`). ``repository_folder`` is where the repository goes in the image.
     """
 
     images: tuple[str, ...] = ()
@@ -53,6 +63,7 @@ class BuildOptions:
     base: str | None = None
     platforms: tuple[Platform, ...] = ()
     profile: str | None = None
+    compose: bool = False
     python: str | None = None
     layer_folders: tuple[str, ...] = ()
     lock: str | None = None
@@ -77,6 +88,15 @@ class BuildOptions:
     secrets: tuple[str, ...] = ()
     step_timeout_seconds: int | None = None
     debug_step: bool = False
+    appendix: str | None = None
+    user_name: str | None = None
+    user_id: int | None = None
+    repository_folder: str | None = None
+
+    @property
+    def is_binder(self) -> bool:
+        """Whether the image is to be as Binder's, and files count as repo2docker counts them."""
+        return (self.profile or DEFAULT_PROFILE) == "binder"
 
     def over(self, other: "BuildOptions") -> "BuildOptions":
         """These options with what they leave unsaid taken from ``other``; environments and labels are joined."""
@@ -137,6 +157,21 @@ def parse_size(text: str) -> int:
     if found is None:
         raise UsageError(f"not a size: {text!r}", hint="write a number and K, M, G or T, such as 300M")
     return int(found[1]) * _SIZES[found[2]]
+
+
+def parse_user_name(text: str) -> str:
+    """The name of a user, as useradd(8) allows it; a UsageError for anything else, and for root."""
+    if re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", text) is None or text == "root":
+        raise UsageError(f"not the name of a user: {text!r}", hint="write it in lower case, such as jovyan")
+    return text
+
+
+def parse_folder(text: str) -> str:
+    """A folder of an image, from its root and without a slash at its end; a UsageError for anything else."""
+    parts = text.strip("/").split("/")
+    if not text.startswith("/") or any(part in ("", ".", "..") for part in parts) or not text.isprintable():
+        raise UsageError(f"not a folder of an image: {text!r}", hint="write it from the root, such as /srv/repo")
+    return f"/{'/'.join(parts)}"
 
 
 def parse_secret(text: str) -> str:

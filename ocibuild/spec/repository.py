@@ -1,96 +1,196 @@
 """What a whole repository asks for, from all of its configuration files."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ocibuild.core.asks import AptAsk, PipAsks
+from ocibuild.core.asks import AptAsk, Origin, PipAsks, RequirementsFile
 from ocibuild.core.errors import MachineError, RepositoryError
 from ocibuild.spec.apt_txt import parse_apt_txt
+from ocibuild.spec.conda_environment import CondaEnvironment
+from ocibuild.spec.config_files import ConfigFiles
+from ocibuild.spec.detection import Buildpack, Detection, detect
+from ocibuild.spec.ignore import IGNORE_FILES, IgnoreRules
+from ocibuild.spec.notices import notices
 from ocibuild.spec.options import BuildOptions
+from ocibuild.spec.pipfile import PipenvProject, read_pipfile
+from ocibuild.spec.python_ask import PythonAsk
+from ocibuild.spec.python_lock import read_python_lock
+from ocibuild.spec.python_project import PythonProject, read_python_project
+from ocibuild.spec.python_version import parse_python_version
 from ocibuild.spec.requirements import read_requirements
+from ocibuild.spec.runtime_txt import Runtime
 from ocibuild.spec.settings import parse_settings
 from ocibuild.spec.text import decode_text
 
-__all__ = ["RepositorySpec", "read_repository"]
+__all__ = ["SETTINGS_FILE", "RepositorySpec", "read_repository", "refuse_unsupported"]
 
 SETTINGS_FILE = "ocibuild.toml"
-
-# What a repository cannot do without, and this version cannot give it: building on would make a wrong image.
-_REFUSED = {
-    "environment.yml": "conda environments",
-    "environment.yaml": "conda environments",
-    "conda-lock.yml": "conda environments",
-    "pixi.lock": "conda environments",
-    "install.R": "R packages",
-    "DESCRIPTION": "R packages",
-    "renv.lock": "R packages",
-    "Project.toml": "Julia projects",
-    "JuliaProject.toml": "Julia projects",
-    "default.nix": "Nix environments",
-    "Pipfile": "Pipenv projects",
-    "Pipfile.lock": "Pipenv projects",
-}
-# What is only worth a word.
-_IGNORED = {
-    "Dockerfile": "its instructions are not followed: write what it installs into apt.txt and requirements.txt",
-    "runtime.txt": "the Python is that of the base",
-    "start": "name the command in ocibuild.toml (cmd = [...])",
-    "setup.py": "the package itself is not installed: only its files are there",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class RepositorySpec:
-    """What the configuration files of a repository say. ``notices`` are worth telling the user.
+    """What the configuration files of a repository say, as far as they count. ``notices`` are worth telling the user.
 
-    ``post_build`` is the path of ``postBuild`` in the repository, None where there is none.
+    ``config_folder`` is ``binder``, ``.binder`` or ``""``. ``pip`` holds what files ask for, and not the repository's
+    own package, which ``project`` tells of. ``conda`` is None where no environment counts. ``r_script`` and
+    ``r_description`` are the paths of ``install.R`` and ``DESCRIPTION``, ``post_build`` and ``start`` those of the
+    files with these names, None where there is none that counts.
     """
 
     options: BuildOptions = field(default_factory=BuildOptions)
+    buildpack: Buildpack = Buildpack.PYTHON
+    config_folder: str = ""
     apt: tuple[AptAsk, ...] = ()
     pip: PipAsks = field(default_factory=PipAsks)
+    python: PythonAsk = field(default_factory=PythonAsk)
+    project: PythonProject = field(default_factory=PythonProject)
+    conda: CondaEnvironment | None = None
+    runtime: Runtime | None = None
+    r_script: str | None = None
+    r_description: str | None = None
     post_build: str | None = None
+    start: str | None = None
+    ignored: IgnoreRules = field(default_factory=IgnoreRules)
     notices: tuple[str, ...] = ()
 
 
-def read_repository(read: Callable[[str], bytes | None], *, exists: Callable[[str], bool]) -> RepositorySpec:
+def read_repository(
+    reader: Callable[[str], bytes | None],
+    *,
+    is_folder: Callable[[str], bool],
+    said: BuildOptions | None = None,
+) -> RepositorySpec:
     """Read a repository's configuration files.
 
     As repo2docker does, looks in ``binder/`` or ``.binder/`` where one of them is there, and else at the top;
-    ``ocibuild.toml`` is always at the top. ``read`` gives a file's bytes, or None; ``exists`` tells of any path. A
-    RepositoryError names file and line of what is wrong, a MachineError what this version cannot build.
+    ``ocibuild.toml`` is always at the top. ``reader`` gives a file's bytes, or None; ``is_folder`` tells of any path.
+    The first kind of repository that matches decides which files count (:mod:`.detection`); with the option ``compose``
+    of ``said`` or ``ocibuild.toml`` all do. A ``Dockerfile`` counts in the profile ``binder``, and never with
+    ``compose``.
+
+    A RepositoryError names file and line of what is wrong.
     """
-    folder = _config_folder(exists)
-    refused = [name for name in _REFUSED if read(folder + name) is not None]
+    settings = reader(SETTINGS_FILE)
+    options = BuildOptions()
+    if settings is not None:
+        options = parse_settings(decode_text(settings, file=SETTINGS_FILE), file=SETTINGS_FILE, read=reader)
+    chosen = options if said is None else said.over(options)
+    files = ConfigFiles.find(reader, is_folder=is_folder)
+    found = detect(files, dockerfile=chosen.is_binder and not chosen.compose)
+    reading = _Reading(files, found, compose=chosen.compose)
+    spec = RepositorySpec(options=options, buildpack=found.buildpack, config_folder=files.folder, runtime=found.runtime)
+    if found.buildpack is not Buildpack.DOCKERFILE:
+        spec = reading.completed(spec)
+    return replace(spec, notices=tuple(notices(spec, files, is_binder=chosen.is_binder)))
+
+
+def refuse_unsupported(spec: RepositorySpec) -> None:
+    """A MachineError where the repository cannot do without something that this version cannot give it.
+
+    Building on would make an image that is silently less than what was asked for.
+    """
+    refused = []
+    if spec.conda is not None:
+        refused.append(f"{spec.conda.file} asks for a conda environment")
+    if spec.buildpack not in (Buildpack.CONDA, Buildpack.PIPENV, Buildpack.PYTHON):
+        refused.append(f"it is a {spec.buildpack}")
     if refused:
-        what = "; ".join(f"{folder}{name} asks for {_REFUSED[name]}" for name in refused)
         raise MachineError(
-            f"this version cannot build the repository: {what}",
-            hint="it builds what apt.txt and requirements.txt ask for; take the other files out of the repository",
+            f"this version cannot build the repository: {'; '.join(refused)}",
+            hint="it builds what apt.txt, requirements.txt, Pipfile and locks of Python packages ask for; "
+            "--compose takes those and leaves a Dockerfile out",
         )
-    settings = read(SETTINGS_FILE)
-    apt = read(f"{folder}apt.txt")
-    requirements = f"{folder}requirements.txt"
-    return RepositorySpec(
-        options=parse_settings(decode_text(settings, file=SETTINGS_FILE), file=SETTINGS_FILE, read=read)
-        if settings is not None
-        else BuildOptions(),
-        apt=parse_apt_txt(decode_text(apt, file=f"{folder}apt.txt"), file=f"{folder}apt.txt")
-        if apt is not None
-        else (),
-        pip=read_requirements(requirements, read) if read(requirements) is not None else PipAsks(),
-        post_build=f"{folder}postBuild" if read(f"{folder}postBuild") is not None else None,
-        notices=tuple(f"{folder}{name}: {why}" for name, why in _IGNORED.items() if read(folder + name) is not None),
-    )
 
 
-def _config_folder(exists: Callable[[str], bool]) -> str:
-    """The folder of the configuration files, with a slash behind it, or nothing for the top."""
-    folders = [name for name in ("binder", ".binder") if exists(name)]
-    if len(folders) > 1:
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Reads the files that count in one repository."""
+
+    files: ConfigFiles
+    found: Detection
+    compose: bool
+
+    def completed(self, spec: RepositorySpec) -> RepositorySpec:
+        """The spec with everything that the files say."""
+        files, buildpack = self.files, self.found.buildpack
+        apt = files.path("apt.txt")
+        has_requirements = self.compose or buildpack.reads_requirements
+        pipenv = read_pipfile(files) if self.compose or buildpack is Buildpack.PIPENV else None
+        conda = self._environment() if self.compose or buildpack.reads_environment else None
+        project = self.found.project
+        if self.compose:
+            project = read_python_project(files)
+        is_r = self.compose or buildpack is Buildpack.R
+        return replace(
+            spec,
+            apt=parse_apt_txt(files.text(apt) or "", file=apt),
+            pip=self._pip(pipenv, has_requirements=has_requirements),
+            python=self._python(pipenv, conda, project),
+            project=project if has_requirements else PythonProject(),
+            conda=conda,
+            r_script=files.found("install.R") if is_r else None,
+            r_description="DESCRIPTION" if is_r and files.is_top and files.has("DESCRIPTION") else None,
+            post_build=files.found("postBuild"),
+            start=files.found("start"),
+            ignored=self._ignored(),
+        )
+
+    def _environment(self) -> CondaEnvironment | None:
+        path = self.files.found("environment.yml", "environment.yaml")
+        if path is None:
+            return None
+        from ocibuild.spec.environment_yml import parse_environment_yml  # noqa: PLC0415 - imports the reader of YAML
+
+        return parse_environment_yml(self.files.text(path) or "", file=path)
+
+    def _pip(self, pipenv: PipenvProject | None, *, has_requirements: bool) -> PipAsks:
+        """What requirements files and what stands for one ask; a lock only counts without a ``requirements.txt``."""
+        asks = PipAsks()
+        requirements = self.files.path("requirements.txt")
+        if has_requirements and self.files.has("requirements.txt"):
+            asks = read_requirements(requirements, self.files.reader)
+        translated: list[RequirementsFile | None] = [None if pipenv is None else pipenv.requirements]
+        if has_requirements and not asks.files:
+            translated.append(read_python_lock(self.files))
+        return replace(asks, files=(*asks.files, *filter(None, translated)))
+
+    def _python(
+        self, pipenv: PipenvProject | None, conda: CondaEnvironment | None, project: PythonProject
+    ) -> PythonAsk:
+        """Pipenv's files say it first, then ``runtime.txt``, then the conda environment, then ``.python-version``."""
+        version, origin = (pipenv.python, pipenv.python_origin) if pipenv is not None else ("", None)
+        runtime = self.found.runtime
+        if not version and runtime is not None and runtime.name == "python":
+            version, origin = _runtime_python(runtime), runtime.origin
+        if not version and conda is not None and conda.python:
+            version, origin = ".".join(conda.python.split(".")[:2]), conda.python_origin
+        preferred = self._preferred() if not version else None
+        if preferred is not None:
+            version, origin = preferred
+        counts = self.compose or self.found.buildpack.reads_requirements
+        specifier, where = (project.requires_python, project.requires_origin) if counts else ("", None)
+        return PythonAsk(version, origin, specifier, where, is_preference=preferred is not None)
+
+    def _preferred(self) -> tuple[str, Origin] | None:
+        path = self.files.path(".python-version")
+        return parse_python_version(self.files.text(path) or "", file=path)
+
+    def _ignored(self) -> IgnoreRules:
+        rules = IgnoreRules()
+        for name in IGNORE_FILES:
+            path = self.files.path(name)
+            rules += IgnoreRules.parse(self.files.text(path) or "", file=path)
+        return rules
+
+
+def _runtime_python(runtime: Runtime) -> str:
+    """The version of ``python-3.11``; Binder takes a major and a minor version, or the major one alone."""
+    parts = runtime.version.split(".")
+    if not all(part.isascii() and part.isdigit() for part in parts) or len(parts) > 2:  # noqa: PLR2004 - 3.11
         raise RepositoryError(
-            "the folders binder and .binder are both there, and only one may be",
-            file="binder",
-            hint="remove one of them",
+            f"{runtime.version!r} is no version of Python that can be asked for here",
+            file=runtime.origin.file,
+            line=runtime.origin.line,
+            hint="write python-3.11",
         )
-    return f"{folders[0]}/" if folders else ""
+    return runtime.version

@@ -14,18 +14,20 @@ from ocibuild.spec.options import (
     MOST_LAYERS,
     PROFILES,
     SANDBOXES,
+    USER_IDS,
     BuildOptions,
     parse_age,
     parse_date,
+    parse_folder,
     parse_python,
     parse_size,
+    parse_user_name,
 )
+from ocibuild.spec.toml import read_toml
 
 __all__ = ["parse_settings"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
-_PLACE = re.compile(r" \(at line (\d+), column \d+\)")
-"""Where tomli says that the fault is; nowhere at the end of a document."""
 
 
 def parse_settings(text: str, *, file: str, read: Callable[[str], bytes | None]) -> BuildOptions:
@@ -34,15 +36,7 @@ def parse_settings(text: str, *, file: str, read: Callable[[str], bytes | None])
     ``read`` gives the bytes of a file beside it (the key of an apt source), None where there is none. A RepositoryError
     names the file, the line and the option for what is unknown or malformed, and for text that is not TOML.
     """
-    import tomli  # noqa: PLC0415 - most repositories have no such file
-
-    try:
-        value = tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        place = _PLACE.search(str(error))
-        line = int(place[1]) if place else None
-        raise RepositoryError(f"not TOML: {_PLACE.sub('', str(error))}", file=file, line=line) from error
-    return _Settings(text, file, read).options(value)
+    return _Settings(text, file, read).options(read_toml(text, file=file))
 
 
 class _Settings:
@@ -89,8 +83,9 @@ class _Settings:
             "base": ("base", text),
             "platform": ("platforms", lambda key, value: tuple(map(Platform.parse, texts(key, value)))),
             "profile": ("profile", self._profile),
+            "compose": ("compose", self._boolean),
             "python": ("python", lambda key, value: parse_python(text(key, value))),
-            "layer": ("layer_folders", texts),
+            "layer": ("layer_folders", self._layers),
             "lock": ("lock", text),
             "locked": ("locked", self._boolean),
             "max-age": ("max_age_seconds", lambda key, value: parse_age(text(key, value))),
@@ -105,6 +100,10 @@ class _Settings:
             "entrypoint": ("entrypoint", texts),
             "sandbox": ("sandbox", self._sandbox),
             "step-timeout": ("step_timeout_seconds", lambda key, value: parse_age(text(key, value))),
+            "appendix": ("appendix", text),
+            "user-name": ("user_name", lambda key, value: parse_user_name(text(key, value))),
+            "user-id": ("user_id", lambda key, value: number(key, value, USER_IDS)),
+            "target-repo-dir": ("repository_folder", lambda key, value: parse_folder(text(key, value))),
         }
 
     def _text(self, key: str, value: Any) -> str:
@@ -143,6 +142,15 @@ class _Settings:
         if value not in PROFILES:
             raise self._error(key, f"must be one of {', '.join(PROFILES)}")
         return str(value)
+
+    def _layers(self, key: str, value: Any) -> tuple[str, ...]:
+        """Folders of layers: a list of them, or ``[[layer]]`` with ``folder``."""
+        if not isinstance(value, list) or not any(isinstance(member, dict) for member in value):
+            return self._texts(key, value)
+        for member in value:
+            if self._table(key, member).keys() != {"folder"}:
+                raise self._error(key, "a [[layer]] has one option, folder")
+        return tuple(self._text("folder", member["folder"]) for member in value)
 
     def _sandbox(self, key: str, value: Any) -> str:
         if value not in SANDBOXES:

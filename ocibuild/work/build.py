@@ -20,7 +20,7 @@ from ocibuild.source.folder import read_folder
 from ocibuild.source.tree import SourceTree
 from ocibuild.spec.catalogue import CatalogueLayer, read_catalogue_layer, shipped_layer
 from ocibuild.spec.options import DEFAULT_BASE, BuildOptions
-from ocibuild.spec.repository import RepositorySpec, read_repository
+from ocibuild.spec.repository import RepositorySpec, read_repository, refuse_unsupported
 from ocibuild.store.image_source import StoreSource
 from ocibuild.store.store import Store
 from ocibuild.work.outputs import Output, write_output
@@ -105,8 +105,8 @@ def read_request(
     A UsageError for options that contradict each other; whatever the readers of the repository's files raise.
     """
     tree = read_folder(folder, records=store.records)
-    listed = {file.path for file in tree.files}
-    spec = read_repository(tree.read, exists=listed.__contains__)
+    spec = read_repository(tree.read, is_folder=tree.has_folder, said=said)
+    refuse_unsupported(spec)
     for notice in spec.notices:
         events(Notice(notice, warning=True))
     options = said.over(_anchored(spec.options, folder))
