@@ -46,9 +46,16 @@ class Recorder:
         shape = entry
         if entry.kind is EntryKind.HARDLINK and entry.link in self._entries:
             target = self._entries[entry.link]  # the header of a hard link may say anything: the file decides
-            shape = replace(entry, mode=target.mode, uid=target.uid, gid=target.gid)
+            shape = replace(entry, mode=target.mode, uid=target.uid, gid=target.gid, modified=target.modified)
         self._entries[entry.path] = ViewEntry(
-            entry.kind.value, shape.mode, shape.uid, shape.gid, entry.size_bytes, entry.link, self._layer
+            entry.kind.value,
+            shape.mode,
+            shape.uid,
+            shape.gid,
+            entry.size_bytes,
+            entry.link,
+            self._layer,
+            shape.modified,
         )
 
     def _observed(self, entry: Entry) -> Entry:

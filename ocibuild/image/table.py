@@ -13,7 +13,7 @@ from ocibuild.image.view import LayerTable, ViewEntry
 
 __all__ = ["TABLE_VERSION", "decode_table", "encode_table"]
 
-TABLE_VERSION = 1
+TABLE_VERSION = 2
 """Part of every key under which tables are stored."""
 
 _LEVEL = 6
@@ -32,6 +32,7 @@ def encode_table(table: LayerTable) -> bytes:
         "paths": list(table.entries),
         "rows": rows,
         "sizes": [entry.size_bytes for entry in entries],
+        "times": [entry.modified for entry in entries],
         "links": {number: entry.link for number, entry in enumerate(entries) if entry.link},
         # Bytes as Latin-1 text: nearly all are ASCII, and base64 would not compress.
         "kept": {path: data.decode("latin-1") for path, data in table.kept.items()},
@@ -55,9 +56,10 @@ def _table(value: dict[str, Any]) -> LayerTable:
     shapes = value["shapes"]
     links = {int(number): link for number, link in value["links"].items()}
     entries = {}
-    for number, (path, row, size_bytes) in enumerate(zip(value["paths"], value["rows"], value["sizes"], strict=True)):
+    columns = zip(value["paths"], value["rows"], value["sizes"], value["times"], strict=True)
+    for number, (path, row, size_bytes, modified) in enumerate(columns):
         kind, mode, uid, gid, layer = shapes[row]
-        entries[path] = ViewEntry(kind, mode, uid, gid, size_bytes, links.get(number, ""), layer)
+        entries[path] = ViewEntry(kind, mode, uid, gid, size_bytes, links.get(number, ""), layer, modified)
     return LayerTable(
         entries, {path: text.encode("latin-1") for path, text in value["kept"].items()}, value["libraries"]
     )

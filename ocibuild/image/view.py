@@ -1,9 +1,10 @@
 """The file system that a stack of layers makes, as a table."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from ocibuild.core.clock import FIXED_TIME
 from ocibuild.core.errors import ImageError
 from ocibuild.core.paths import ancestors, relative_link
 from ocibuild.layer.entry import WHITEOUT_PREFIX
@@ -18,8 +19,9 @@ _OPAQUE = WHITEOUT_PREFIX + WHITEOUT_PREFIX + ".opq"
 class ViewEntry:
     """What a path is. ``kind`` is an EntryKind's text, or ``other`` for devices, fifos and sockets.
 
-    A hard link is listed as ``hardlink`` with the path it shares in ``link``, and the mode and owner of its target.
-    ``layer`` names the layer that holds the content: a blob's or fragment's key.
+    A hard link is listed as ``hardlink`` with the path it shares in ``link``, and the mode, owner and time of its
+    target. ``layer`` names the layer that holds the content: a blob's or fragment's key. ``modified`` is in seconds
+    since the epoch.
     """
 
     kind: str
@@ -29,6 +31,7 @@ class ViewEntry:
     size_bytes: int = 0
     link: str = ""
     layer: str = ""
+    modified: int = FIXED_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +228,10 @@ class View:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
+
+    def items(self) -> ItemsView[str, ViewEntry]:
+        """Every canonical path with its entry, in no order."""
+        return self._entries.items()
 
     def __len__(self) -> int:
         return len(self._entries)

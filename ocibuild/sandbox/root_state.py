@@ -1,0 +1,132 @@
+"""What is known of a prepared root's tree: each path's entry, and the stat that tells when it was touched since."""
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ocibuild.core.atomic import replacing
+from ocibuild.sandbox.wanted import TreeEntry
+
+__all__ = ["Known", "RootState", "StatKey", "load_state", "save_state"]
+
+_VERSION = 1
+
+
+class StatKey(NamedTuple):
+    """What changes when anybody touches a file: the kernel sets ``changed_ns``, and no program can set it back."""
+
+    mode: int
+    uid: int
+    gid: int
+    size_bytes: int
+    modified_ns: int
+    changed_ns: int
+    inode: int
+
+
+class Known(NamedTuple):
+    """A path that was written here: what it is, its stat since then, a file's digest and the inode's time of birth.
+
+    ``born_ns`` is as in :data:`ocibuild.sandbox.execution.InodeKey`.
+    """
+
+    entry: TreeEntry
+    key: StatKey
+    digest: str
+    born_ns: int
+
+
+@dataclass(slots=True)
+class RootState:
+    """All that is known of a tree.
+
+    ``chain`` and ``pieces`` name the chain of layers that it is, "" and nothing where it is none exactly. ``unknown``
+    are paths that are there and must go or be made anew, with whether they are folders (only the uppermost need be
+    named). ``attributes`` are the extended attributes that layers give to files.
+    """
+
+    chain: str = ""
+    pieces: tuple[str, ...] = ()
+    paths: dict[str, Known] = field(default_factory=dict)
+    unknown: dict[str, bool] = field(default_factory=dict)
+    attributes: dict[str, dict[str, bytes]] = field(default_factory=dict)
+
+
+def save_state(state: RootState, file: Path) -> None:
+    """Write the state, whole or not at all: columns of JSON, since 60,000 paths must load in a fraction of a second."""
+    shapes: dict[tuple[str, int, int, int, str], int] = {}
+    rows, contents = [], {}
+    for number, (path, known) in enumerate(state.paths.items()):
+        entry = known.entry
+        key, _, place = entry.content.partition("/")
+        rows.append(shapes.setdefault((entry.kind, entry.mode, entry.uid, entry.gid, key), len(shapes)))
+        if entry.content and place != path:
+            contents[number] = place
+    facts = [known.entry for known in state.paths.values()]
+    value = {
+        "version": _VERSION,
+        "chain": state.chain,
+        "pieces": state.pieces,
+        "shapes": list(shapes),
+        "paths": list(state.paths),
+        "rows": rows,
+        "contents": contents,
+        "sizes": [entry.size_bytes for entry in facts],
+        "times": [entry.modified for entry in facts],
+        "links": {number: entry.link for number, entry in enumerate(facts) if entry.link},
+        "groups": {number: entry.group for number, entry in enumerate(facts) if entry.group},
+        "keys": [known.key for known in state.paths.values()],
+        "digests": [known.digest for known in state.paths.values()],
+        "born": [known.born_ns for known in state.paths.values()],
+        "unknown": state.unknown,
+        "attributes": {
+            path: {name: b64encode(data).decode() for name, data in attributes.items()}
+            for path, attributes in state.attributes.items()
+        },
+    }
+    with replacing(file) as stream:
+        stream.write(json.dumps(value, separators=(",", ":")).encode("ascii"))
+
+
+def load_state(file: Path) -> RootState | None:
+    """The state in this file; None where there is none, or a damaged one: nothing is known of the tree then."""
+    try:
+        value = json.loads(file.read_bytes())
+        return _state(value) if value["version"] == _VERSION else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return None
+
+
+def _state(value: Mapping[str, Any]) -> RootState:
+    shapes = value["shapes"]
+    contents, links, groups = value["contents"], value["links"], value["groups"]
+    paths = {}
+    columns = zip(
+        value["paths"],
+        value["rows"],
+        value["sizes"],
+        value["times"],
+        value["keys"],
+        value["digests"],
+        value["born"],
+        strict=True,
+    )
+    for number, (path, row, size_bytes, modified, stat_key, digest, born_ns) in enumerate(columns):
+        kind, mode, uid, gid, key = shapes[row]
+        at = str(number)
+        content = f"{key}/{contents.get(at, path)}" if kind == "file" else ""
+        entry = TreeEntry(kind, mode, uid, gid, size_bytes, links.get(at, ""), modified, content, groups.get(at, ""))
+        paths[path] = Known(entry, StatKey(*stat_key), digest, born_ns)
+    return RootState(
+        value["chain"],
+        tuple(value["pieces"]),
+        paths,
+        dict(value["unknown"]),
+        {
+            path: {name: b64decode(text) for name, text in attributes.items()}
+            for path, attributes in value["attributes"].items()
+        },
+    )
