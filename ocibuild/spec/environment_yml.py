@@ -95,7 +95,7 @@ class _Reader:
     def _text(self, node: Node, what: str) -> str:
         if not isinstance(node, ScalarNode):
             raise self._error(node, f"{what} must be a text")
-        if "\n" in node.value.strip():
+        if len(node.value.strip().splitlines()) > 1:
             raise self._error(node, f"{what} must be on one line")
         return str(node.value)
 

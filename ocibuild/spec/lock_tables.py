@@ -34,7 +34,7 @@ class LockTables:
     def name(self, place: int) -> str:
         """The name of a package; a RepositoryError where it has none."""
         name = self.members[place].get("name")
-        if not isinstance(name, str) or re.fullmatch(r"[A-Za-z0-9._-]+", name) is None:
+        if not isinstance(name, str) or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is None:
             raise self.error(place, "a package without a name")
         return name
 

@@ -19,6 +19,7 @@ from ocibuild.spec.toml import read_toml
 
 __all__ = ["PipenvProject", "read_pipfile"]
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VERSION = re.compile(r"\d+(\.\d+)*")
 _PYPI = frozenset({"pypi.org", "pypi.python.org", "www.pypi.org"})
 _VERSION_CONTROL = ("git", "hg", "svn", "bzr")
@@ -125,6 +126,8 @@ class _Reader:
 
     def _requirement(self, name: str, entry: Any, line: int) -> str:
         """One entry as a line of a requirements file."""
+        if not _NAME.fullmatch(name):
+            raise RepositoryError(f"{name!r} is no name of a package", file=self._file, line=line)
         if isinstance(entry, str):
             return f"{name}{_specifier(entry)}"
         if not isinstance(entry, dict):
@@ -143,8 +146,6 @@ class _Reader:
         else:
             text = f"{name}{extras}{_specifier(str(entry.get('version', '*')))}"
         hashes = "".join(f" --hash={value}" for value in sorted(map(str, entry.get("hashes", []))))
-        if any(character in text + marker for character in "\n\r"):
-            raise RepositoryError(f"{name}: must be on one line", file=self._file, line=line)
         return f"{text}{marker}{hashes}"
 
     def _local(self, name: str, place: str, extras: str) -> str:

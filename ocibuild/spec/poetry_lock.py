@@ -30,6 +30,7 @@ def parse_poetry_lock(text: str, *, file: str, optional_groups: Collection[str] 
         raise RepositoryError("metadata: no lock-version", file=file, hint="poetry lock writes the file anew")
     if tuple(map(int, version.split("."))) < _LEAST_VERSION:
         return None
+    indexes: list[tuple[int, str]] = []
     lines: list[tuple[int, str]] = []
     for place, package in enumerate(tables.members):
         groups = [group for group in _groups(tables, place) if group not in optional_groups]
@@ -38,8 +39,8 @@ def parse_poetry_lock(text: str, *, file: str, optional_groups: Collection[str] 
             source = tables.table(place, "source")
             url = str(source.get("url", ""))
             if source.get("type") == "legacy" and url.rstrip("/") != _PYPI:
-                lines.append((1, f"--extra-index-url {url}"))
-    return placed_requirements(file, dict.fromkeys(lines))
+                indexes.append((1, f"--extra-index-url {url}"))
+    return placed_requirements(file, [*dict.fromkeys(indexes), *lines])
 
 
 def _groups(tables: LockTables, place: int) -> list[str]:

@@ -54,8 +54,8 @@ def _specifier(value: Any, origin: Origin) -> str:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - few repositories have one
 
     try:
-        return str(SpecifierSet(value))
-    except (InvalidSpecifier, AttributeError, TypeError) as error:
+        return str(SpecifierSet(value if isinstance(value, str) else "none"))
+    except InvalidSpecifier as error:
         raise RepositoryError(
             f"requires-python: {value!r} is no version specifier",
             file=origin.file,

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 
 from ocibuild.core.asks import RequirementsFile
+from ocibuild.core.errors import RepositoryError
 
 __all__ = ["line_of", "placed_requirements", "rebased_line", "rebased_path"]
 
@@ -15,10 +16,13 @@ def placed_requirements(path: str, lines: Iterable[tuple[int, str]]) -> Requirem
     """A requirements file in the name of the file ``path``, whose lines stand where the entries of that file stand.
 
     So whatever is said of a requirement later names the right line. ``lines`` are pairs of a line number, counted from
-    1, and a requirement or option; of several on one line the later ones stand below it.
+    1, and a requirement or option; of several on one line the later ones stand below it. A RepositoryError names the
+    line of an entry that holds a line break.
     """
     placed: list[str] = []
     for number, text in sorted(lines, key=lambda pair: pair[0]):
+        if len(text.splitlines()) > 1:
+            raise RepositoryError(f"{text.splitlines()[0]!r}: must be on one line", file=path, line=number)
         placed += [""] * (number - 1 - len(placed))
         placed.append(text)
     return RequirementsFile(path, "".join(f"{line}\n" for line in placed))
