@@ -25,7 +25,7 @@ Caveats. Sizes are those of the packages as downloaded: nothing else is known wh
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ocibuild.core.package import Ecosystem, LockedPackage
@@ -55,21 +55,24 @@ class PackedLayer:
         return sum(package.size_bytes or 0 for package in self.packages)
 
 
-def pack(packages: Sequence[LockedPackage], *, most_layers: int) -> tuple[PackedLayer, ...]:
+def pack(
+    packages: Sequence[LockedPackage], *, most_layers: int, expected: Collection[Ecosystem] = ()
+) -> tuple[PackedLayer, ...]:
     """The layers of these packages, at most ``most_layers`` (at least one for each ecosystem that has any).
 
     Ecosystems are never mixed, and come in their own order. Each package is in exactly one layer. The result does not
-    depend on the order of ``packages``.
+    depend on the order of ``packages``. ``expected`` are ecosystems that will have packages too: what comes before them
+    is packed as it will be with them.
     """
     groups = {
         ecosystem: [package for package in packages if package.ecosystem is ecosystem]
         for ecosystem in Ecosystem
-        if any(package.ecosystem is ecosystem for package in packages)
+        if ecosystem in expected or any(package.ecosystem is ecosystem for package in packages)
     }
     layers: list[PackedLayer] = []
     for number, (ecosystem, group) in enumerate(groups.items()):
         share = max(1, (most_layers - len(layers)) // (len(groups) - number))
-        layers.extend(_pack_group(ecosystem, sorted(group, key=_order), share))
+        layers.extend(_pack_group(ecosystem, sorted(group, key=_order), share) if group else ())
     return tuple(layers)
 
 

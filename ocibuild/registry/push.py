@@ -14,9 +14,9 @@ from ocibuild.image.source import ImageSource, members
 from ocibuild.registry.content import BlobContent
 from ocibuild.registry.repository import PushOutcome, Repository
 
-__all__ = ["copy_image", "upload_blobs"]
+__all__ = ["MOST_AT_ONCE", "copy_image", "upload_blobs"]
 
-_AT_ONCE = 4  # more made ECR reset connections
+MOST_AT_ONCE = 4  # more made ECR reset connections
 
 
 def upload_blobs(
@@ -24,7 +24,7 @@ def upload_blobs(
     blobs: Iterable[BlobContent],
     *,
     mount_from: Callable[[Digest], Sequence[str]] = lambda _: (),
-    most_at_once: int = _AT_ONCE,
+    most_at_once: int = MOST_AT_ONCE,
 ) -> Iterator[tuple[Descriptor, PushOutcome]]:
     """See to it that these blobs are in the repository, several at a time; yields each as it is done, in any order.
 

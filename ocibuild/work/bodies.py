@@ -43,8 +43,8 @@ class PackageBodies:
         stopped: threading.Event | None = None,
     ) -> None:
         self._store = store
-        self._addresses = addresses
-        self._urls = urls
+        self._addresses = dict(addresses)
+        self._urls = dict(urls)
         self._downloader = Downloader(http=http, blobs=store.blobs, events=events)
         self._futures: dict[str, Future[Path]] = {}
         self._pool = ThreadPoolExecutor(_MOST_AT_ONCE, "fetch")
@@ -61,6 +61,11 @@ class PackageBodies:
             self._stopped.set()
         # A server that says nothing must not hold up the end of a build that failed.
         self._pool.shutdown(wait=kind is None, cancel_futures=True)
+
+    def add_places(self, addresses: Mapping[str, str], urls: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Tell of further sources and packages, as when this was made."""
+        self._addresses |= addresses
+        self._urls |= urls
 
     def url(self, package: LockedPackage) -> str:
         """Where the package's file is on this machine's sources; may hold credentials."""

@@ -5,9 +5,10 @@ import io
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Executor, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.digest import Digest
@@ -89,7 +90,8 @@ class LayerMaker:
     the same compressor and nothing cached by another one.
 
     ``stopped`` is set when a layer fails or the build is interrupted; whoever else works for the build may watch it, so
-    that nobody waits for what is not wanted any more.
+    that nobody waits for what is not wanted any more. ``on_made`` is called with each layer as soon as it is in the
+    store, from any thread. A context manager that ends what was begun and is not waited for.
     """
 
     def __init__(
@@ -101,34 +103,69 @@ class LayerMaker:
         events: EventSink,
         workers: int | None = None,
         stopped: threading.Event | None = None,
+        on_made: Callable[[MadeLayer], None] = lambda _: None,
     ) -> None:
         self._stopped = stopped or threading.Event()
+        self._on_made = on_made
         self._store = store
         self._fragments = FragmentStore(store)
         self._compressor = compressor
         self._budget = budget
         self._events = events
-        self._workers = workers or os.cpu_count() or 1
+        workers = workers or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(workers, "compress")
+        self._drivers = ThreadPoolExecutor(workers, "layer")
+        self._begun: dict[tuple[str, ...], Future[MadeLayer]] = {}
         self._kind = f"layer-{compressor.compression.value}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._stopped.set()
+        for pool in (self._drivers, self._pool):  # a driver that is stopped takes its unfinished blob away
+            pool.shutdown(cancel_futures=True)
+
+    def begin(self, recipes: Sequence[LayerRecipe]) -> None:
+        """Begin to make layers that :meth:`make_all` will be asked for; their errors are raised there."""
+        tidy_allocator()
+        for recipe in recipes:
+            self._begun[_fragment_keys(recipe)] = self._drivers.submit(self._make, recipe)
 
     def make_all(self, recipes: Sequence[LayerRecipe]) -> list[MadeLayer]:
         """The layers of these recipes, in their order. The first error ends the rest."""
         tidy_allocator()
-        with (
-            ThreadPoolExecutor(self._workers, "compress") as pool,
-            ThreadPoolExecutor(self._workers, "layer") as drivers,
+        begun = [self._begun.pop(_fragment_keys(recipe), None) for recipe in recipes]
+        made = self._finished(
+            [known or self._drivers.submit(self._make, recipe) for known, recipe in zip(begun, recipes, strict=True)]
+        )
+        # A layer that was begun has the right fragments; its folders may have been told by another rule.
+        other = [
+            number
+            for number, (known, recipe, layer) in enumerate(zip(begun, recipes, made, strict=True))
+            if known is not None and layer.folders != tuple(recipe.folders([each.table for each in layer.fragments]))
+        ]
+        for number, layer in zip(
+            other, self.make_all([recipes[number] for number in other]) if other else [], strict=True
         ):
-            futures = [drivers.submit(self._make, recipe, pool) for recipe in recipes]
-            try:
-                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-                for future in done:  # raises the error that came first; those that it causes come after it
-                    future.result()
-                return [future.result() for future in futures]
-            except BaseException:
-                self._stopped.set()
-                for future in futures:
-                    future.cancel()
-                raise
+            made[number] = layer
+        return made
+
+    def _finished(self, futures: "list[Future[MadeLayer]]") -> list[MadeLayer]:
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:  # raises the error that came first; those that it causes come after it
+                future.result()
+            return [future.result() for future in futures]
+        except BaseException:
+            self._stopped.set()
+            for future in futures:
+                future.cancel()
+            wait([future for future in futures if not future.cancelled()])
+            raise
 
     def missing(self, recipes: Iterable[LayerRecipe]) -> list[FragmentRecipe]:
         """The fragments that the store does not hold, and that would have to be placed, in the recipes' order."""
@@ -139,17 +176,21 @@ class LayerMaker:
         compression = self._compressor.compression
         return any(self._fragments.locate(fragment.key, compression) is None for fragment in fragments)
 
-    def _make(self, recipe: LayerRecipe, pool: Executor) -> MadeLayer:
+    def _make(self, recipe: LayerRecipe) -> MadeLayer:
+        layer = self._known(recipe) or self._new(recipe)
+        self._on_made(layer)
+        return layer
+
+    def _known(self, recipe: LayerRecipe) -> MadeLayer | None:
         known = [self._fragments.get(fragment.key) for fragment in recipe.fragments]
         complete = [fragment for fragment in known if fragment is not None]
-        if len(complete) == len(known):
-            found = self._find(recipe, complete)
-            if found is not None:
-                return found
+        return self._find(recipe, complete) if len(complete) == len(known) else None
+
+    def _new(self, recipe: LayerRecipe) -> MadeLayer:
         task = f"layer {recipe.name}"
         self._events(TaskStarted(task, "packing", recipe.name))
         with self._store.blobs.writer(where=f"layer {recipe.name}") as blob:
-            writer = CutWriter(blob, self._compressor, pool=pool, budget=self._budget)
+            writer = CutWriter(blob, self._compressor, pool=self._pool, budget=self._budget)
             try:
                 made, folders = self._write(recipe, writer, task)
                 size_bytes = writer.flush()
@@ -259,6 +300,10 @@ def _largest_cut_bytes(fragment: FragmentRecipe) -> int:
     sizes = [package.size_bytes for package in fragment.packages]
     known = sum(size or CUT_BYTES for size in sizes) * _MOST_EXPANSION if sizes else CUT_BYTES
     return min(known, CUT_BYTES)
+
+
+def _fragment_keys(recipe: LayerRecipe) -> tuple[str, ...]:
+    return tuple(fragment.key for fragment in recipe.fragments)
 
 
 def _packages(recipe: LayerRecipe) -> tuple[str, ...]:

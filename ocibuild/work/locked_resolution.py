@@ -11,7 +11,7 @@ from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.lock import PlatformLock
 from ocibuild.work.base import Base
-from ocibuild.work.resolution import Resolution, Resolver
+from ocibuild.work.resolution import OnDebs, Resolution, Resolver
 
 __all__ = ["LockedResolver"]
 
@@ -33,7 +33,15 @@ class LockedResolver:
         addresses = self.resolver.apt.base_addresses(suite, platform)
         return self._resolution(replace(lock, packages=lock.base_packages), addresses)
 
-    def packages(self, apt: tuple[AptAsk, ...], pip: PipAsks, base: Base, *, folder_in_image: str) -> Resolution:  # noqa: ARG002 - as a Resolver's; the asks were compared with the lock's
+    def packages(
+        self,
+        apt: tuple[AptAsk, ...],  # noqa: ARG002 - as a Resolver's; the asks were compared with the lock's
+        pip: PipAsks,
+        base: Base,
+        *,
+        folder_in_image: str,  # noqa: ARG002 - as a Resolver's
+        on_debs: OnDebs = lambda *_: None,  # noqa: ARG002 - as a Resolver's; all is known at once
+    ) -> Resolution:
         """The locked packages on this base, which must be the one that was locked; a RepositoryError otherwise."""
         lock = self.locks[base.platform]
         if lock.base_digest is not None and lock.base_digest != base.digest:

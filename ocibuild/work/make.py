@@ -1,15 +1,17 @@
 """Making an image that the store does not have: bases, resolutions and layers of every platform."""
 
+import contextlib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Self
 
 from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.errors import MachineError, UsageError
 from ocibuild.core.events import EventSink
+from ocibuild.core.package import Ecosystem
 from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.layer.compression import Compression, compressor_for
@@ -24,14 +26,15 @@ from ocibuild.work.assemble import ImageSettings, assemble_index
 from ocibuild.work.base import Base, empty_base, image_base, recorded_name
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.budget import MemoryBudget
-from ocibuild.work.layers import LayerMaker
+from ocibuild.work.layers import LayerMaker, MadeLayer
 from ocibuild.work.locked_resolution import LockedResolver
 from ocibuild.work.locking import locked_platform, read_lock
 from ocibuild.work.machine import Machine
 from ocibuild.work.places import open_local_source, registry_reference
 from ocibuild.work.platform_build import PlatformBuild
+from ocibuild.work.push_ahead import PushAhead
 from ocibuild.work.python_resolution import PythonResolver
-from ocibuild.work.remote import open_remote
+from ocibuild.work.remote import Remote, open_remote
 from ocibuild.work.resolution import Resolution, Resolver
 
 if TYPE_CHECKING:
@@ -66,16 +69,21 @@ def make_image(
     request: "BuildRequest", *, store: Store, environment: Mapping[str, str], events: EventSink
 ) -> MadeImage:
     """Resolve and make the image of every platform; two or more become an index."""
-    with open_remote(environment=environment, store=store, events=events, access=request.access) as remote:
-        workshop = Workshop(request, Machine(store, remote, environment, events))
+    with (
+        open_remote(environment=environment, store=store, events=events, access=request.access) as remote,
+        _pushed_ahead(request, remote, store) as on_made,
+        Workshop(request, Machine(store, remote, environment, events), on_made=on_made) as workshop,
+    ):
         images: dict[Platform, Descriptor] = {}
         locks: dict[Platform, PlatformLock] = {}
         base_layers: set[str] = set()
         resolved: list[float] = []
         for platform in request.platforms:
-            plan, resolution = workshop.plan(platform)
-            with workshop.machine.phase("building", f"for {platform}"), workshop.bodies(resolution) as bodies:
-                images[platform] = plan.make(workshop.maker, bodies, store)
+            with workshop.bodies() as bodies:
+                plan, resolution = workshop.plan(platform, begin=bodies)
+                bodies.add_places(resolution.addresses, resolution.urls)
+                with workshop.machine.phase("building", f"for {platform}"):
+                    images[platform] = plan.make(workshop.maker, bodies, store)
             locks[platform] = plan.lock
             base_layers |= {layer.digest.hex for layer in plan.base.layers if plan.base.source is not None}
             resolved.append(resolution.resolved)
@@ -85,10 +93,22 @@ def make_image(
         return MadeImage(descriptor, request.base, frozenset(base_layers), min(resolved), Lock(locks))
 
 
-class Workshop:
-    """What the platforms of one build share: connections, the maker of layers, resolvers."""
+@contextlib.contextmanager
+def _pushed_ahead(request: "BuildRequest", remote: Remote, store: Store) -> Iterator[Callable[[MadeLayer], None]]:
+    """Where each layer goes as soon as it is made: to the registry of the first image, where it is to be pushed."""
+    if not request.options.push:
+        yield lambda _: None
+        return
+    with PushAhead(remote.registries.repository(request.images[0]), store) as ahead:
+        yield ahead.add
 
-    def __init__(self, request: "BuildRequest", machine: Machine) -> None:
+
+class Workshop:
+    """What the platforms of one build share: connections, the maker of layers, resolvers. A context manager."""
+
+    def __init__(
+        self, request: "BuildRequest", machine: Machine, *, on_made: Callable[[MadeLayer], None] = lambda _: None
+    ) -> None:
         self._request = request
         self.machine = machine
         options = request.options
@@ -101,6 +121,7 @@ class Workshop:
             events=machine.events,
             workers=options.jobs or os.cpu_count(),
             stopped=self._stopped,
+            on_made=on_made,
         )
         self._asks = asked(request.spec, options)
         self._resolver: Resolver | LockedResolver = Resolver(
@@ -119,26 +140,48 @@ class Workshop:
                 )
             self._resolver = LockedResolver(self._resolver, self._locked, str(file))
 
-    def bodies(self, resolution: Resolution) -> PackageBodies:
-        """The packages' files of a resolution."""
+    def __enter__(self) -> Self:
+        self.maker.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.maker.__exit__(kind, error, trace)
+
+    def bodies(self, resolution: Resolution | None = None) -> PackageBodies:
+        """The packages' files of a resolution; without one its places are told later."""
         return PackageBodies(
             self.machine.store,
-            resolution.addresses,
+            resolution.addresses if resolution else {},
             http=self.machine.remote.http,
             events=self.machine.events,
-            urls=resolution.urls,
+            urls=resolution.urls if resolution else {},
             stopped=self._stopped,
         )
 
-    def plan(self, platform: Platform) -> tuple[PlatformBuild, Resolution]:
-        """Find out everything that decides the image of this platform; packages are not fetched."""
+    def plan(self, platform: Platform, *, begin: PackageBodies | None = None) -> tuple[PlatformBuild, Resolution]:
+        """Find out everything that decides the image of this platform.
+
+        Packages are not fetched, but with ``begin`` the layers of Debian packages are begun while others are resolved.
+        """
         request = self._request
         account = _account(request)
         with self.machine.phase("base", request.base) as phase:
             base, base_lock = self._base(platform)
             phase.outcome = str(base.digest)[:19] if base.digest else ""
         with self.machine.phase("resolving", f"for {platform}") as phase:
-            resolution = self._resolver.packages(request.spec.apt, request.spec.pip, base, folder_in_image=account.home)
+
+            def on_debs(lock: PlatformLock, addresses: Mapping[str, str]) -> None:
+                if begin is not None:
+                    begin.add_places(addresses)
+                    self._platform_build(platform, base, lock, None).begin_debs(
+                        self.maker, begin, expected=(Ecosystem.PIP,)
+                    )
+
+            resolution = self._resolver.packages(
+                request.spec.apt, request.spec.pip, base, folder_in_image=account.home, on_debs=on_debs
+            )
             phase.outcome = f"{len(resolution.lock.packages)} packages"
         target = None if request.spec.pip.is_empty else self._resolver.python_of(base, resolution.lock)
         _refuse_other_python(request.options.python, target, base)
@@ -149,7 +192,13 @@ class Workshop:
             sources=tuple(dict.fromkeys((*(base_lock.sources if base_lock else ()), *resolution.lock.sources))),
             asks=tuple(sorted(self._asks)),
         )
-        plan = PlatformBuild(
+        return self._platform_build(platform, base, lock, target), resolution
+
+    def _platform_build(
+        self, platform: Platform, base: Base, lock: PlatformLock, target: PythonTarget | None
+    ) -> PlatformBuild:
+        request, account = self._request, _account(self._request)
+        return PlatformBuild(
             platform=platform,
             base=base,
             lock=lock,
@@ -161,7 +210,6 @@ class Workshop:
             settings=_settings(request, base, account, has_python=target is not None),
             most_layers=request.options.max_layers or _DEFAULT_MOST_LAYERS,
         )
-        return plan, resolution
 
     def _base(self, platform: Platform) -> tuple[Base, PlatformLock | None]:
         """The base that the request names, for this platform, and the lock of its packages if it is made of some."""

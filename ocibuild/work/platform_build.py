@@ -1,6 +1,6 @@
 """Building the image of one platform: from a base and a lock to a manifest in the store."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from ocibuild.core.descriptor import Descriptor
@@ -65,7 +65,11 @@ class PlatformBuild:
 
     def packed(self) -> tuple[PackedLayer, ...]:
         """The package layers of the image, as the plan shows them."""
-        return pack(self.lock.packages, most_layers=max(2, self.most_layers - OTHER_LAYERS))
+        return pack(self.lock.packages, most_layers=self._most_package_layers)
+
+    @property
+    def _most_package_layers(self) -> int:
+        return max(2, self.most_layers - OTHER_LAYERS)
 
     def of(self, ecosystem: Ecosystem) -> list[LockedPackage]:
         """The lock's packages of one ecosystem, in the lock's order."""
@@ -87,6 +91,21 @@ class PlatformBuild:
             fragments[Ecosystem.PIP.value] = PythonLayers(self.target, self.account, bodies).fragment
         return fragments
 
+    def begin_debs(self, maker: LayerMaker, bodies: PackageBodies, *, expected: Collection[Ecosystem]) -> None:
+        """Begin to make the layers of the Debian packages, which are all that the lock holds so far.
+
+        ``expected`` are the other ecosystems that it will hold.
+        """
+        view = self.base.view.extended([table_of(_account_entries(self))])
+        packed = pack(self.lock.packages, most_layers=self._most_package_layers, expected=expected)
+        fragment_of = {Ecosystem.APT.value: _apt_layers(self, view, bodies).fragment}
+        PackageLayers(maker, bodies, view, self.owners).begin(packed, fragment_of)
+
+    @property
+    def owners(self) -> tuple[FolderOwner, ...]:
+        """Who owns the folders that no package declares."""
+        return (FolderOwner(), FolderOwner("srv/conda", self.account.uid, self.account.gid))
+
     def make(self, maker: LayerMaker, bodies: PackageBodies, store: Store) -> Descriptor:
         """Make what the store lacks, and return the descriptor of the manifest, which is in the store then."""
         layers = _Stack(self, maker, bodies, store).made()
@@ -105,8 +124,7 @@ class _Stack:
         self._contents = FragmentContents(store, build.base.view.read_content)
         self._accounts = _account_entries(build)
         self._base = build.base.view.extended([table_of(self._accounts)], read_content=self._contents)
-        account = build.account
-        self._owners = (FolderOwner(), FolderOwner("srv/conda", account.uid, account.gid))
+        self._owners = build.owners
 
     def made(self) -> list[MadeLayer]:
         """All layers, in the order of the design's section 4."""

@@ -21,13 +21,17 @@ from ocibuild.work.machine import Machine
 from ocibuild.work.python_resolution import PythonResolver
 from ocibuild.work.recall import DEFAULT_MAX_AGE_SECONDS, state_key
 
-__all__ = ["Resolution", "Resolver"]
+__all__ = ["OnDebs", "Resolution", "Resolver"]
 
 _KIND = "resolution-1"
 _PYTHON_KIND = "python-1"
 _STATUS = "var/lib/dpkg/status"
 _DEBIAN_PYTHON = "/usr/bin/python3"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+OnDebs = Callable[[PlatformLock, Mapping[str, str]], None]
+"""Is told a lock of Debian packages alone, and the addresses of their sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,19 @@ class Resolver:
 
         return self._kept(key, platform, ask)
 
-    def packages(self, apt: tuple[AptAsk, ...], pip: PipAsks, base: Base, *, folder_in_image: str) -> Resolution:
-        """What these asks come to on this base: Debian packages, then wheels for the Python that is there then."""
+    def packages(
+        self,
+        apt: tuple[AptAsk, ...],
+        pip: PipAsks,
+        base: Base,
+        *,
+        folder_in_image: str,
+        on_debs: OnDebs = lambda *_: None,
+    ) -> Resolution:
+        """What these asks come to on this base: Debian packages, then wheels for the Python that is there then.
+
+        ``on_debs`` is told the first while the second are still unknown, so that their layers can be begun.
+        """
         platform = base.platform
         options = self.options
         key = state_key(
@@ -79,12 +94,12 @@ class Resolver:
         )
 
         def ask() -> tuple[PlatformLock, Mapping[str, str]]:
-            return self._asked(apt, pip, base, folder_in_image)
+            return self._asked(apt, pip, base, folder_in_image, on_debs)
 
         return self._kept(key, platform, ask)
 
     def _asked(
-        self, apt: tuple[AptAsk, ...], pip: PipAsks, base: Base, folder_in_image: str
+        self, apt: tuple[AptAsk, ...], pip: PipAsks, base: Base, folder_in_image: str, on_debs: OnDebs
     ) -> tuple[PlatformLock, Mapping[str, str]]:
         lock = PlatformLock(base.recorded_name, base.digest)
         addresses: dict[str, str] = {}
@@ -102,6 +117,7 @@ class Resolver:
             lock = replace(lock, packages=found.packages, removals=found.removals, sources=found.sources)
         if not pip.is_empty:
             target = self.python_of(base, lock)
+            on_debs(lock, addresses)
             wheels = self.python.resolve(
                 pip,
                 target,

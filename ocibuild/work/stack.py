@@ -61,9 +61,7 @@ class PackageLayers:
         that packages of several layers declare differently is then put right: the first in the order of layers decides,
         and the others are made again from their fragments.
         """
-        recipes = [self._recipe(layer, fragment_of[layer.ecosystem]) for layer in packed]
-        missing = self.maker.missing(recipes)
-        self.bodies.fetch_ahead(package for fragment in missing for package in fragment.packages)
+        recipes = self._recipes(packed, fragment_of)
         layers = self.maker.make_all(recipes)
         declared = declared_folders(tables_of(layers))
         wrong = [
@@ -77,6 +75,10 @@ class PackageLayers:
         for number, layer in zip(wrong, self.maker.make_all(again), strict=True):
             layers[number] = layer
         return layers
+
+    def begin(self, packed: Sequence[PackedLayer], fragment_of: Mapping[str, FragmentOf]) -> None:
+        """Begin to make layers that :meth:`make` will be asked for among others, which are not known yet."""
+        self.maker.begin(self._recipes(packed, fragment_of))
 
     def single(self, name: str, fragments: Sequence[FragmentRecipe]) -> MadeLayer:
         """One layer of these fragments."""
@@ -93,8 +95,15 @@ class PackageLayers:
         (layer,) = self.maker.make_all([LayerRecipe(fragment.subject, (fragment,), rule)])
         return layer
 
-    def _recipe(self, layer: PackedLayer, fragment_of: FragmentOf) -> LayerRecipe:
-        return LayerRecipe(layer.name, tuple(map(fragment_of, layer.packages)), self._folders(None))
+    def _recipes(self, packed: Sequence[PackedLayer], fragment_of: Mapping[str, FragmentOf]) -> list[LayerRecipe]:
+        """The recipes of these layers; the downloads that they need have begun then."""
+        recipes = [
+            LayerRecipe(layer.name, tuple(map(fragment_of[layer.ecosystem], layer.packages)), self._folders(None))
+            for layer in packed
+        ]
+        missing = self.maker.missing(recipes)
+        self.bodies.fetch_ahead(package for fragment in missing for package in fragment.packages)
+        return recipes
 
     def _folders(self, declared: Mapping[str, Entry] | None) -> FolderRule:
         """The rule for folders, with what all layers declare or, with None, the layer's own packages."""
