@@ -248,10 +248,10 @@ directory = {{ path = "here" }}
 
 def test_a_pylock() -> None:
     file = parse_pylock(PYLOCK, file="pylock.toml")
+    hashes = f"--hash=sha256:{A} --hash=sha256:{B}"
     assert [line for line in file.text.splitlines() if line] == [
         "--extra-index-url https://packages.example.org/simple",
-        "numpy==2.0 ; python_version >= '3.11' and (python_version >= '0' or python_version < '0') "
-        f"--hash=sha256:{A} --hash=sha256:{B}",
+        f"numpy==2.0 ; python_version >= '3.11' and (python_version >= '0' or python_version < '0') {hashes}",
         "docs-only==1 ; python_version < '0' and python_version >= '0'",
         f"direct @ https://example.org/direct.zip --hash=sha256:{A}",
         "checkout @ git+https://example.org/checkout@0123#subdirectory=a",
