@@ -96,3 +96,12 @@ def test_medium_and_small_packages_do_not_share_layers() -> None:
     assert sorted(one.name for layer in layers for one in layer.packages) == sorted(one.name for one in packages)
     for layer in layers:
         assert len({(one.size_bytes or 0) >= MEDIUM_BYTES for one in layer.packages}) == 1
+
+
+@given(packages, st.integers(2, 20))
+def test_debs_are_packed_before_the_others_are_known_as_they_are_with_them(made, most_layers) -> None:  # type: ignore[no-untyped-def]
+    debs = [each for each in made if each.ecosystem is Ecosystem.APT]
+    both = pack([*made, package("pip-itself", 100)], most_layers=most_layers)
+    assert pack(debs, most_layers=most_layers, expected=(Ecosystem.PIP,)) == tuple(
+        layer for layer in both if layer.ecosystem is Ecosystem.APT
+    )

@@ -134,6 +134,62 @@ def test_an_evicted_layer_is_made_again(tmp_path: Path) -> None:
     assert a.placed == 2
 
 
+def test_what_is_begun_is_not_made_twice(tmp_path: Path) -> None:
+    a, b = Package("a"), Package("b")
+    made: list[str] = []
+    making = LayerMaker(
+        Store.at(tmp_path),
+        compressor_for(Compression.ZSTD),
+        budget=MemoryBudget(64 * MEGABYTE),
+        events=discard,
+        on_made=lambda layer: made.append(layer.name),
+    )
+    with making:
+        making.begin([recipe("one", a.fragment)])
+        layers = making.make_all([recipe("one", a.fragment), recipe("two", b.fragment)])
+    assert (a.placed, b.placed) == (1, 1)
+    assert sorted(made) == ["one", "two"]
+    fresh = maker(tmp_path / "fresh").make_all([recipe("one", Package("a").fragment)])
+    assert fresh[0].descriptor == layers[0].descriptor
+
+
+def test_a_layer_that_was_begun_with_other_folders_is_made_again(tmp_path: Path) -> None:
+    a = Package("a")
+    other = LayerRecipe("one", (a.fragment,), lambda _: [Entry.directory("opt", mode=0o700)])
+    with maker(tmp_path) as making:
+        making.begin([other])
+        (layer,) = making.make_all([recipe("one", a.fragment)])
+    assert a.placed == 1
+    (fresh,) = maker(tmp_path / "fresh").make_all([recipe("one", Package("a").fragment)])
+    assert layer.descriptor == fresh.descriptor
+
+
+def test_an_error_of_what_was_begun_is_raised_where_it_is_wanted(tmp_path: Path) -> None:
+    bad = FragmentRecipe("ab" * 32, "bad", failing([], BuildError("broken")))
+    with maker(tmp_path) as making:
+        making.begin([recipe("bad", bad)])
+        with pytest.raises(BuildError, match="broken"):
+            making.make_all([recipe("bad", bad)])
+
+
+def test_what_was_begun_ends_with_the_build_and_leaves_nothing(tmp_path: Path) -> None:
+    begun = threading.Event()
+
+    def endless() -> Placement:
+        def stream() -> Iterator[Entry]:
+            begun.set()
+            while True:
+                yield Entry.file("x", bytes(MEGABYTE))
+
+        return Placement(stream())
+
+    with pytest.raises(BuildError, match="the build fails"), maker(tmp_path) as making:
+        making.begin([recipe("endless", FragmentRecipe("ab" * 32, "endless", endless))])
+        assert begun.wait(20)
+        raise BuildError("the build fails")
+    assert not any(path.name.startswith(".partial") for path in tmp_path.rglob("*"))
+
+
 def test_layers_larger_than_the_memory_are_made(tmp_path: Path) -> None:
     packages = [Package(str(number), 50 * MEGABYTE) for number in range(4)]
     layers = maker(tmp_path, budget_bytes=MEGABYTE).make_all([recipe(p.name, p.fragment) for p in packages])
