@@ -16,11 +16,20 @@ class Rung(Protocol):
     tells whether a program is kept from what this process can reach. ``notes`` are what it cannot do, in sentences.
     """
 
-    name: str
-    number: int
-    has_real_owners: bool
-    is_boundary: bool
-    notes: tuple[str, ...]
+    @property
+    def name(self) -> str: ...  # noqa: D102 - the class says
+
+    @property
+    def number(self) -> int: ...  # noqa: D102 - as above
+
+    @property
+    def has_real_owners(self) -> bool: ...  # noqa: D102 - as above
+
+    @property
+    def is_boundary(self) -> bool: ...  # noqa: D102 - as above
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...  # noqa: D102 - as above
 
     def run(
         self, root: Path, execution: Execution, streams: Streams, *, owners: dict[InodeKey, Owner] | None = None

@@ -1,0 +1,70 @@
+"""Rung 4: chroot(2), where this process is root but may not make user name spaces (a container run as root)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ocibuild.core.errors import MachineError
+from ocibuild.sandbox.entrance import Entrance
+from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner, Streams
+from ocibuild.sandbox.process import run_process
+from ocibuild.sandbox.view import NAME_SERVICE_FILES, binds_of
+
+__all__ = ["ChrootRung"]
+
+NOT_A_BOUNDARY = "This is a view of files, not a security boundary: a step can reach whatever this process can."
+NO_MOUNTS = "Nothing can be mounted here: a step has no /proc, no /sys and no mounts."
+
+
+@dataclass(frozen=True, slots=True)
+class ChrootRung:
+    """A :class:`~ocibuild.sandbox.rung.Rung`. ``has_mounts`` and the like are what the trial found."""
+
+    has_mounts: bool = False
+    can_be_offline: bool = False
+    notes: tuple[str, ...] = (NOT_A_BOUNDARY,)
+    name: str = field(default="chroot", init=False)
+    number: int = field(default=4, init=False)
+    has_real_owners: bool = field(default=True, init=False)
+    is_boundary: bool = field(default=False, init=False)
+
+    def run(
+        self,
+        root: Path,
+        execution: Execution,
+        streams: Streams,
+        *,
+        owners: dict[InodeKey, Owner] | None = None,  # noqa: ARG002 - they are real here
+    ) -> Outcome:
+        """See :class:`~ocibuild.sandbox.rung.Rung`; a MachineError where mounts are asked for that cannot be made."""
+        if execution.mounts and not self.has_mounts:
+            targets = ", ".join(each.target for each in execution.mounts)
+            raise MachineError(
+                f"{targets}: cannot be mounted: this process lacks CAP_SYS_ADMIN",
+                hint="run it where user name spaces work ('ocibuild doctor' says what that needs)",
+            )
+        identity = execution.identity
+        entrance = Entrance(
+            arguments=execution.arguments,
+            environment=execution.environment,
+            working_folder=execution.working_folder,
+            root=str(root.resolve()),
+            uid=identity.uid,
+            gid=identity.gid,
+            groups=identity.groups,
+            has_mounts=self.has_mounts,
+            has_processes=self.has_mounts,
+            is_offline=self.can_be_offline and not execution.network,
+            binds=binds_of(execution) if self.has_mounts else (),
+            files=() if self.has_mounts else _name_service_files(),
+        )
+        return run_process(entrance, streams, timeout_seconds=execution.timeout_seconds)
+
+    def keeper(self) -> tuple[str, ...]:
+        """Nothing: this process is root."""
+        return ()
+
+
+def _name_service_files() -> tuple[tuple[str, str], ...]:
+    """The content of this machine's files, for a root that has none."""
+    found = ((path, Path(path)) for path in NAME_SERVICE_FILES)
+    return tuple((path, file.read_text(errors="surrogateescape")) for path, file in found if file.is_file())

@@ -1,0 +1,69 @@
+"""Rung 2: a user name space with one id, which every kernel that has user name spaces gives to everybody."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ocibuild.sandbox.entrance import Entrance, IdRange
+from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner, Streams
+from ocibuild.sandbox.process import run_process
+from ocibuild.sandbox.view import binds_of
+
+__all__ = ["OneIdRung"]
+
+_NOTES = (
+    "Owners that a program sets are recorded for the image; while it runs, all files show as its own user's.",
+    "Device nodes cannot be made: the kernel answers EPERM.",
+    "A program that becomes another user (su, setpriv) is answered with success and stays who it is.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OneIdRung:
+    """A :class:`~ocibuild.sandbox.rung.Rung`. What needs several ids succeeds and is kept in a journal.
+
+    ``has_processes`` and ``can_be_offline`` are what the trial found: a process name space with a /proc of its own, and
+    a network name space.
+    """
+
+    has_processes: bool = True
+    can_be_offline: bool = True
+    notes: tuple[str, ...] = _NOTES
+    name: str = field(default="one-id", init=False)
+    number: int = field(default=2, init=False)
+    has_real_owners: bool = field(default=False, init=False)
+    is_boundary: bool = field(default=True, init=False)
+
+    def run(
+        self,
+        root: Path,
+        execution: Execution,
+        streams: Streams,
+        *,
+        owners: dict[InodeKey, Owner] | None = None,
+    ) -> Outcome:
+        """See :class:`~ocibuild.sandbox.rung.Rung`."""
+        identity = execution.identity
+        entrance = Entrance(
+            arguments=execution.arguments,
+            environment=execution.environment,
+            working_folder=execution.working_folder,
+            root=str(root.resolve()),
+            uid=identity.uid,
+            gid=identity.gid,
+            mapper="self",
+            uid_map=(IdRange(identity.uid, os.geteuid(), 1),),
+            gid_map=(IdRange(identity.gid, os.getegid(), 1),),
+            has_mounts=True,
+            has_processes=self.has_processes,
+            is_offline=self.can_be_offline and not execution.network,
+            keeps_journal=True,
+            groups=identity.groups,
+            binds=binds_of(execution),
+            owners=tuple((*key, *owner) for key, owner in (owners or {}).items()),
+        )
+        return run_process(entrance, streams, timeout_seconds=execution.timeout_seconds)
+
+    def keeper(self) -> tuple[str, ...]:
+        """Nothing: all files of a root are this user's."""
+        return ()
