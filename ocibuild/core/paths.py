@@ -1,8 +1,10 @@
 """Paths inside images and archives: text without a leading or trailing slash, ``""`` for the root itself."""
 
+from collections.abc import Iterable
+
 from ocibuild.core.errors import ImageError
 
-__all__ = ["ancestors", "clean_path", "parent", "relative_link"]
+__all__ = ["ancestors", "clean_path", "folders_above", "parent", "relative_link"]
 
 
 def clean_path(text: str, *, where: str) -> str:
@@ -30,6 +32,17 @@ def ancestors(path: str) -> list[str]:
     """The folders above ``path``, outermost first, without the root: ``a/b/c`` -> ``["a", "a/b"]``."""
     parts = path.split("/")
     return ["/".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def folders_above(paths: Iterable[str]) -> set[str]:
+    """The folders above all these paths, without the root; each is taken apart once, however much it holds."""
+    found: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found
 
 
 def relative_link(path: str, target: str) -> str:

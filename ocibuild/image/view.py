@@ -75,6 +75,8 @@ class View:
         self._libraries = dict(libraries)
         self._read_content = read_content
         self._children: dict[str, set[str]] | None = None
+        # Folder -> where it is, links followed. There are ten times as many paths as folders.
+        self._homes: dict[str, str] = {}
 
     def extended(self, tables: Iterable[LayerTable], *, read_content: ReadContent | None = None) -> "View":
         """The view with these layers on top, the last one uppermost; whiteouts are applied (layer.md, "Whiteouts")."""
@@ -93,10 +95,11 @@ class View:
         whiteouts = {path for path in table.entries if path.rpartition("/")[2].startswith(WHITEOUT_PREFIX)}
         if whiteouts:
             self._hide(whiteouts)
-        homes: dict[str, str] = {}
+        self._homes.clear()
         for path, entry in table.entries.items():
-            if path not in whiteouts and self._apply_entry(path, entry, table, homes):
-                homes.clear()
+            if path not in whiteouts and self._apply_entry(path, entry, table):
+                self._homes.clear()
+        self._homes.clear()
         self._children = None
 
     def _hide(self, whiteouts: Iterable[str]) -> None:
@@ -118,15 +121,12 @@ class View:
             for table in (self._entries, self._kept, self._libraries):
                 table.pop(path, None)
 
-    def _apply_entry(self, path: str, entry: ViewEntry, table: LayerTable, homes: dict[str, str]) -> bool:
-        """Put the entry where it belongs; ``homes`` remembers where folders are, and True is returned when it is stale.
-
-        A base has ten times as many paths as folders: looking at each folder's parents once is what makes this quick.
-        """
+    def _apply_entry(self, path: str, entry: ViewEntry, table: LayerTable) -> bool:
+        """Put the entry where it belongs; True where folders may be elsewhere now."""
         folder, _, name = path.rpartition("/")
-        home = homes.get(folder)
+        home = self._homes.get(folder)
         if home is None:
-            home = homes[folder] = self._home(folder)
+            home = self._home(folder)
             for above in [*ancestors(home), home] if home else ():
                 if above not in self._entries:  # an archive that omits a parent: runtimes create it so
                     self._entries[above] = ViewEntry("directory", 0o755)
@@ -146,9 +146,15 @@ class View:
 
     def _home(self, folder: str) -> str:
         """The canonical path of the folder that ``folder`` names, its last part followed too."""
-        return self.canonical(f"{folder}/.").rpartition("/")[0] if folder else ""
+        home = self._homes.get(folder)
+        if home is None:
+            home = self._homes[folder] = self._followed(folder) if folder else ""
+        return home
 
     def _put(self, path: str, entry: ViewEntry) -> None:
+        old = self._entries.get(path)
+        if "symlink" in (entry.kind, old and old.kind):
+            self._homes.clear()
         self._entries[path] = entry
         self._kept.pop(path, None)
         self._libraries.pop(path, None)
@@ -165,6 +171,9 @@ class View:
         self._forget(path)
 
     def _forget(self, path: str) -> None:
+        entry = self._entries.get(path)
+        if entry is not None and entry.kind == "symlink":
+            self._homes.clear()
         for table in (self._entries, self._kept, self._libraries):
             table.pop(path, None)
         if self._children is not None:
@@ -189,12 +198,17 @@ class View:
 
         Parents that do not exist stay as they are. More than 40 links is an ImageError, as it is the kernel's ELOOP.
         """
-        if "/" not in path:
+        folder, slash, name = path.rpartition("/")
+        if not slash:
             return path
+        home = self._home(folder)
+        return f"{home}/{name}" if home else name
+
+    def _followed(self, path: str) -> str:
         done = ""
         rest = path.split("/")
         followed = 0
-        while len(rest) > 1:
+        while rest:
             part = rest.pop(0)
             here = f"{done}/{part}" if done else part
             entry = self._entries.get(here)
@@ -203,11 +217,11 @@ class View:
                 continue
             followed += 1
             if followed > _MOST_LINKS:
-                raise ImageError(f"too many symbolic links above /{path}")
+                raise ImageError(f"too many symbolic links at /{path}")
             target = relative_link(here, entry.link)
             rest = [*target.split("/"), *rest] if target else rest
             done = ""
-        return f"{done}/{rest[0]}" if done else rest[0]
+        return done
 
     def resolved(self, path: str) -> str:
         """The canonical path that ``path`` names when its last part is followed too, existing or not."""

@@ -38,11 +38,11 @@ def encode_header(entry: Entry) -> bytes:
     """
     if entry.kind not in _TYPE_FLAGS or not entry.path or entry.modified < 0 or entry.size_bytes < 0:
         raise BuildError(f"cannot write a tar entry of kind {entry.kind} for {entry.path!r}")
-    records: dict[str, bytes] = {}
+    records: dict[str, bytes] = {}  # of a pax header: most entries need none
     name = entry.path.encode("utf-8", "surrogateescape")
     if entry.kind is EntryKind.DIRECTORY:
         name += b"/"
-    link = entry.link.encode("utf-8", "surrogateescape")
+    link = entry.link.encode("utf-8", "surrogateescape") if entry.link else b""
     prefix, short_name = _split(name)
     if not short_name:
         records["path"] = name
@@ -59,7 +59,8 @@ def encode_header(entry: Entry) -> bytes:
     if gid > _LARGEST_ID:
         records["gid"] = b"%d" % gid
         gid = 0
-    records.update((_ATTRIBUTE + key, value) for key, value in sorted(entry.attributes.items()))
+    if entry.attributes:
+        records.update((_ATTRIBUTE + key, value) for key, value in sorted(entry.attributes.items()))
     header = _block(
         short_name,
         prefix=prefix,

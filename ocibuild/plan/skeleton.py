@@ -12,7 +12,7 @@ extracting without privileges even needs it, since a folder may forbid writing.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ocibuild.core.paths import ancestors
+from ocibuild.core.paths import folders_above
 from ocibuild.image.view import LayerTable, View
 from ocibuild.layer.entry import WHITEOUT_PREFIX, Entry
 
@@ -54,14 +54,12 @@ def skeleton(
     the order in which they are installed. A folder that neither knows is 0755 and belongs to the last of ``owners``
     that covers it, else to root.
     """
-    needed: set[str] = set()
+    tables = list(tables)
+    needed = folders_above(path for table in tables for path in table.entries)
     for table in tables:
         for path, entry in table.entries.items():
             if entry.kind == "directory" and not path.rpartition("/")[2].startswith(WHITEOUT_PREFIX):
                 needed.add(path)
-            folder = path.rpartition("/")[0]
-            if folder and folder not in needed:
-                needed.update(ancestors(path))
     owners = list(owners)
     return [_folder(path, below=below, declared=declared, owners=owners) for path in sorted(needed)]
 

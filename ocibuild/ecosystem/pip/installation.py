@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ocibuild.core.errors import ImageError
-from ocibuild.core.paths import ancestors
+from ocibuild.core.paths import folders_above
 from ocibuild.ecosystem.pip.entry_points import is_replaced_by_wrapper, read_entry_points, wrappers
 from ocibuild.ecosystem.pip.record import Row, checked, hash_of, read_record, write_record
 from ocibuild.ecosystem.pip.wheel import Member, WheelArchive
@@ -227,10 +227,8 @@ class Installation:
         return rows
 
     def _check_folders(self, files: dict[str, Target]) -> None:
-        for path in files:
-            for folder in ancestors(path):
-                if folder in files:
-                    raise self._error(f"{folder} would be a file and a folder")
+        for folder in sorted(folders_above(files) & files.keys()):
+            raise self._error(f"{folder} would be a file and a folder")
 
     def _error(self, message: str) -> ImageError:
         return ImageError(f"{self._archive.name}: not a wheel that can be used: {message}")

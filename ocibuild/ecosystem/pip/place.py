@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocibuild.core.package import LockedPackage
-from ocibuild.core.paths import ancestors
+from ocibuild.core.paths import folders_above
 from ocibuild.ecosystem.pip.installation import Installation, Target
 from ocibuild.ecosystem.pip.record import checked, checked_stream
 from ocibuild.ecosystem.pip.wheel import LARGEST_WHOLE_BYTES, WheelArchive
@@ -82,8 +82,8 @@ def _entries(package: LockedPackage, body: Path, context: PipPlaceContext) -> It
             if target.path not in left_out
         ]
         below = f"{context.prefix}/"
-        folders = {folder for target in targets for folder in ancestors(target.path) if folder.startswith(below)}
-        for folder in sorted(folders):
+        above = folders_above(target.path for target in targets)
+        for folder in sorted(folder for folder in above if folder.startswith(below)):
             yield Entry.directory(folder, uid=context.uid, gid=context.gid)
         for target in targets:
             yield _entry(archive, target, context)
