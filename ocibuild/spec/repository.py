@@ -157,13 +157,16 @@ class _Reading:
     def _python(
         self, pipenv: PipenvProject | None, conda: CondaEnvironment | None, project: PythonProject
     ) -> PythonAsk:
-        """Pipenv's files say it first, then ``runtime.txt``, then the conda environment, then ``.python-version``."""
-        version, origin = (pipenv.python, pipenv.python_origin) if pipenv is not None else ("", None)
-        runtime = self.found.runtime
-        if not version and runtime is not None and runtime.name == "python":
-            version, origin = _runtime_python(runtime), runtime.origin
-        if not version and conda is not None and conda.python:
-            version, origin = ".".join(conda.python.split(".")[:2]), conda.python_origin
+        """Pipenv's files say it first, then the conda environment, then ``runtime.txt``, then ``.python-version``.
+
+        As in repo2docker ``runtime.txt`` names no Python for Pipenv, and ``requires-python`` chooses among the rest.
+        """
+        if pipenv is not None and pipenv.python:
+            return PythonAsk(pipenv.python, pipenv.python_origin)
+        if conda is not None and conda.python:
+            return PythonAsk(".".join(conda.python.split(".")[:2]), conda.python_origin)
+        has_runtime = self.compose or self.found.buildpack is not Buildpack.PIPENV
+        version, origin = _runtime_python(self.found.runtime) if has_runtime else ("", None)
         preferred = self._preferred() if not version else None
         if preferred is not None:
             version, origin = preferred
@@ -183,8 +186,10 @@ class _Reading:
         return rules
 
 
-def _runtime_python(runtime: Runtime) -> str:
-    """The version of ``python-3.11``; Binder takes a major and a minor version, or the major one alone."""
+def _runtime_python(runtime: Runtime | None) -> tuple[str, Origin | None]:
+    """The version of ``python-3.11``, a major and a minor one or the major one alone as in Binder, and where it is."""
+    if runtime is None or runtime.name != "python" or not runtime.version:
+        return "", None
     parts = runtime.version.split(".")
     if not all(part.isascii() and part.isdigit() for part in parts) or len(parts) > 2:  # noqa: PLR2004 - 3.11
         raise RepositoryError(
@@ -193,4 +198,4 @@ def _runtime_python(runtime: Runtime) -> str:
             line=runtime.origin.line,
             hint="write python-3.11",
         )
-    return runtime.version
+    return runtime.version, runtime.origin

@@ -126,6 +126,8 @@ def test_compose_adds_up_all_files() -> None:
         ({".python-version": b"pypy3.10\n"}, "", False),
         ({"environment.yml": b"dependencies: [python=3.12.1]", ".python-version": b"3.13"}, "3.12", False),
         ({"Pipfile": b"[requires]\npython_version='3.10'", "runtime.txt": b"python-3.9"}, "3.10", False),
+        ({"Pipfile": b"", "runtime.txt": b"python-3.9"}, "", False),
+        ({"runtime.txt": b"python-2025-06-22"}, "", False),
         ({"requirements.txt": b""}, "", False),
     ],
 )
