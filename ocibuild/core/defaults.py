@@ -4,14 +4,24 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
+from typing import Any
 
-__all__ = ["apt_defaults"]
+__all__ = ["apt_defaults", "conda_defaults"]
 
 
 @cache
 def apt_defaults(distribution: str) -> Mapping[str, str]:
     """The addresses of ``debian`` or ``ubuntu``: ``mirror``, ``security`` and what else the distribution has."""
+    return MappingProxyType(_tables()["apt"][distribution])
+
+
+@cache
+def conda_defaults() -> Mapping[str, Any]:
+    """What conda knows itself: ``alias`` and ``packages`` (addresses without a slash at the end), and ``default-channels``."""
+    return MappingProxyType(_tables()["conda"])
+
+
+def _tables() -> dict[str, Any]:
     import tomli  # noqa: PLC0415 - a build with nothing to do resolves nothing
 
-    text = resources.files("ocibuild.core").joinpath("defaults.toml").read_text("utf-8")
-    return MappingProxyType(tomli.loads(text)["apt"][distribution])
+    return tomli.loads(resources.files("ocibuild.core").joinpath("defaults.toml").read_text("utf-8"))

@@ -1,0 +1,1 @@
+"""Conda packages: environments solved with rattler, and placed without conda."""

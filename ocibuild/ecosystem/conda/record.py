@@ -1,0 +1,58 @@
+"""A channel's record of a package as the lock holds it, and back."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ocibuild.core.digest import Digest
+from ocibuild.core.package import Ecosystem, LockedPackage
+from ocibuild.core.platform import Platform
+
+__all__ = ["NOARCH", "locked_package"]
+
+NOARCH = "noarch"
+
+# What a locked package says elsewhere: as its own fields, or in its digest, size and source.
+_ELSEWHERE = frozenset({"name", "version", "build", "subdir", "fn", "url", "channel", "sha256", "size"})
+
+
+def locked_package(
+    record: Mapping[str, Any],
+    *,
+    channel: str,
+    source: str,
+    platform: Platform,
+    specs: tuple[str, ...] = (),
+    why: tuple[str, ...] = (),
+) -> LockedPackage:
+    """The package of a record (rattler's JSON form of it), which must have a SHA-256.
+
+    ``channel`` is a name, or an address without credentials where the channel has none; ``source`` names the address
+    that this machine has for it. ``specs`` are what asked for the package, none for a mere dependency.
+
+    Its fields: ``build``, ``subdir``, ``channel``, ``filename``; ``record`` (JSON), the rest of the record as it was;
+    ``specs``, one a line.
+    """
+    subdir, file_name = str(record["subdir"]), str(record["fn"])
+    rest = {key: value for key, value in record.items() if key not in _ELSEWHERE}
+    fields = {
+        "build": str(record["build"]),
+        "subdir": subdir,
+        "channel": channel,
+        "filename": file_name,
+        "record": json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False),
+    }
+    size = record.get("size")
+    return LockedPackage(
+        ecosystem=Ecosystem.CONDA,
+        name=str(record["name"]),
+        version=str(record["version"]),
+        architecture=NOARCH if subdir == NOARCH else platform.architecture,
+        source=source,
+        path=f"{subdir}/{file_name}",
+        digest=Digest.sha256(str(record["sha256"])),
+        size_bytes=None if size is None else int(size),
+        requested=bool(specs),
+        why=why,
+        fields=fields | ({"specs": "\n".join(specs)} if specs else {}),
+    )
