@@ -59,18 +59,26 @@ class GitCheckout:
 
 
 def fetch_git(
-    address: GitAddress, folder: Path, *, environment: Mapping[str, str], events: EventSink = discard
+    address: GitAddress,
+    folder: Path,
+    *,
+    environment: Mapping[str, str],
+    events: EventSink = discard,
+    with_history: bool = False,
 ) -> GitCheckout:
     """Fetch the commit that ``address`` names into ``folder``, which must be empty, with its submodules.
 
-    One commit deep where the server allows it, the whole history else (a short commit, an old server). No hook runs and
-    nothing is asked on the terminal; git's own configuration, credential helpers and proxies are honoured, and
-    ``GIT_CREDENTIAL_ENV`` is one more helper. A NetworkError says what git said; a MachineError where there is no git.
+    One commit deep where the server allows it; the whole history else (a short commit, an old server), and
+    ``with_history``, which versions made of tags need. No hook runs and nothing is asked on the terminal; git's own
+    configuration, credential helpers and proxies are honoured, and ``GIT_CREDENTIAL_ENV`` is one more helper.
+
+    A NetworkError says what git said; a MachineError where there is no git.
     """
     git = _Git(folder, environment, subject=str(address))
     git.run("init", "--quiet", "--template=", ".")
     git.run("remote", "add", "origin", "--", address.url)
-    commit = _shallow(git, address) or _deep(git, address, events)
+    commit = None if with_history else _shallow(git, address)
+    commit = commit or _deep(git, address, events)
     git.run("checkout", "--quiet", "--force", "--detach", commit)
     if (folder / ".gitmodules").exists():
         git.run("submodule", "--quiet", "update", "--init", "--recursive", "--depth", "1")

@@ -13,6 +13,7 @@ from ocibuild.core.atomic import map_os_error
 from ocibuild.core.errors import BuildError
 from ocibuild.core.events import EventSink
 from ocibuild.core.package import LockedPackage
+from ocibuild.ecosystem.pip.source import body_digest, is_built
 from ocibuild.net.client import HttpClient
 from ocibuild.net.download import Downloader, DownloadRequest
 from ocibuild.net.transfer import TransferStoppedError
@@ -78,8 +79,8 @@ class PackageBodies:
             ) from error
 
     def is_here(self, package: LockedPackage) -> bool:
-        """Whether the file is in the store already."""
-        return package.digest in self._store.blobs
+        """Whether the file is in the store already; of a package that was built, its wheel."""
+        return body_digest(package) in self._store.blobs
 
     def fetch_ahead(self, packages: Iterable[LockedPackage]) -> None:
         """Begin to download what is not in the store, in this order."""
@@ -99,17 +100,22 @@ class PackageBodies:
 
     def _start(self, package: LockedPackage) -> "Future[Path]":
         with self._lock:
-            future = self._futures.get(package.digest.hex)
+            digest = body_digest(package)
+            future = self._futures.get(digest.hex)
             if future is None:
                 if self.is_here(package):
                     future = Future()
-                    future.set_result(self._store.blobs.path(package.digest))
+                    future.set_result(self._store.blobs.path(digest))
                 else:
                     future = self._pool.submit(self._download, package)
-                self._futures[package.digest.hex] = future
+                self._futures[digest.hex] = future
             return future
 
     def _download(self, package: LockedPackage) -> Path:
+        if is_built(package):
+            raise BuildError(
+                f"the store has lost the wheel that was built of {package.identity}", hint="build again with --refresh"
+            )
         url = self.url(package)
         if url.startswith("file:"):  # a wheel of the repository, or an index or folder of wheels on this machine
             return self._copy(Path(unquote(urlsplit(url).path)), package)

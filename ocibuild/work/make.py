@@ -16,6 +16,7 @@ from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.layer.compression import Compression, compressor_for
 from ocibuild.lock import Lock, PlatformLock
+from ocibuild.plan.steps import repository_steps
 from ocibuild.spec.asked import asked
 from ocibuild.spec.catalogue import Account
 from ocibuild.store.image_source import StoreSource
@@ -36,6 +37,7 @@ from ocibuild.work.push_ahead import PushAhead
 from ocibuild.work.python_resolution import PythonResolver
 from ocibuild.work.remote import Remote, open_remote
 from ocibuild.work.resolution import Resolution, Resolver
+from ocibuild.work.steps import StepSettings, secret_mounts
 
 if TYPE_CHECKING:
     from ocibuild.work.build import BuildRequest
@@ -83,7 +85,7 @@ def make_image(
                 plan, resolution = workshop.plan(platform, begin=bodies)
                 bodies.add_places(resolution.addresses, resolution.urls)
                 with workshop.machine.phase("building", f"for {platform}"):
-                    images[platform] = plan.make(workshop.maker, bodies, store)
+                    images[platform] = plan.make(workshop.maker, bodies, workshop.machine)
             locks[platform] = plan.lock
             base_layers |= {layer.digest.hex for layer in plan.base.layers if plan.base.source is not None}
             resolved.append(resolution.resolved)
@@ -129,7 +131,7 @@ class Workshop:
             options,
             request.folder,
             DebianResolver(machine, options),
-            PythonResolver(machine.store, machine.environment, machine.events),
+            PythonResolver(machine.store, machine.environment, machine.events, machine.remote.http),
         )
         self._locked: dict[Platform, PlatformLock] = {}
         if options.locked and request.lock_file is not None:
@@ -209,6 +211,12 @@ class Workshop:
             source_time=request.source_time,
             settings=_settings(request, base, account, has_python=target is not None),
             most_layers=request.options.max_layers or _DEFAULT_MOST_LAYERS,
+            steps=tuple(
+                repository_steps(
+                    request.options.steps, post_build=request.spec.post_build, user=account.name, folder=account.home
+                )
+            ),
+            step_settings=_step_settings(request, self.machine.environment),
         )
 
     def _base(self, platform: Platform) -> tuple[Base, PlatformLock | None]:
@@ -253,6 +261,16 @@ def _refuse_other_python(wanted: str | None, target: PythonTarget | None, base: 
 def _account(request: "BuildRequest") -> Account:
     """The account that owns the repository's files: the first of the catalogue's layers."""
     return next(account for layer in request.catalogue for account in layer.accounts)
+
+
+def _step_settings(request: "BuildRequest", environment: Mapping[str, str]) -> StepSettings:
+    options = request.options
+    return StepSettings(
+        options.sandbox or "auto",
+        secret_mounts(options.secrets, home=environment.get("HOME") or "/"),
+        options.step_timeout_seconds,
+        options.debug_step,
+    )
 
 
 def _settings(request: "BuildRequest", base: Base, account: Account, *, has_python: bool) -> ImageSettings:

@@ -8,6 +8,7 @@ from ocibuild.core.package import LockedPackage
 from ocibuild.ecosystem.pip.place import PLACING_VERSION, PipPlaceContext, place
 from ocibuild.ecosystem.pip.prefix import DEFAULT_PREFIX, prefix_entries, prefix_interpreter
 from ocibuild.ecosystem.pip.settle import Settlement, settle
+from ocibuild.ecosystem.pip.source import body_digest
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.image.view import View
 from ocibuild.layer.entry import Entry
@@ -48,7 +49,7 @@ class PythonLayers:
     def fragment(self, package: LockedPackage) -> FragmentRecipe:
         """The fragment of one wheel, without the paths that the fix-ups hold."""
         context = self._context(package, self._settlement.left_out.get(package.name, ()))
-        key = fragment_key(package.digest, context=context.canonical(), placing_version=_VERSION)
+        key = fragment_key(body_digest(package), context=context.canonical(), placing_version=_VERSION)
         return FragmentRecipe(
             key, package.identity, lambda: place(package, self._bodies.path(package), context), (package,)
         )
@@ -61,7 +62,7 @@ class PythonLayers:
         by_name = {package.name: package for package in packages}
         winners = [by_name[name] for name in sorted(set(won.values()))]
         contexts = [self._context(package, ()) for package in winners]
-        state = "\n".join(f"{path} {by_name[name].digest}" for path, name in sorted(won.items()))
+        state = "\n".join(f"{path} {body_digest(by_name[name])}" for path, name in sorted(won.items()))
         canonical = b"".join(context.canonical() for context in contexts)
         key = fragment_key(Digest.of(state.encode()), context=canonical, placing_version=f"{_VERSION} fix-ups")
 

@@ -1,31 +1,46 @@
-"""Resolving what a repository asks of pip, with this machine's settings."""
+"""Resolving what a repository asks of pip, with this machine's settings; sources are built on the way."""
 
+import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from ocibuild.core.asks import PipAsks, RequirementsFile
+from ocibuild.core.errors import BuildError, MachineError
 from ocibuild.core.events import EventSink
 from ocibuild.core.package import LockedPackage
 from ocibuild.ecosystem.pip.configuration import IndexSettings, read_index_settings
+from ocibuild.ecosystem.pip.formats import Formats
 from ocibuild.ecosystem.pip.locate import locate
 from ocibuild.ecosystem.pip.prefix import seed_requirements
 from ocibuild.ecosystem.pip.resolve import PipResolution, resolve
+from ocibuild.ecosystem.pip.source import PythonSource
 from ocibuild.ecosystem.pip.target import PythonTarget
+from ocibuild.net.client import HttpClient
 from ocibuild.spec.options import BuildOptions
 from ocibuild.store.store import Store
 
-__all__ = ["PythonResolver"]
+if TYPE_CHECKING:
+    from ocibuild.ecosystem.pip.built import BuiltWheel
+    from ocibuild.work.python_wheels import StepRoot, WheelMaker
+
+__all__ = ["PythonResolver", "unbuildable"]
+
+_MOST_NESTED_BUILDS = 6
+"""A build may require a package that must be built, and so on; nobody's chain is longer who does not go in a circle."""
 
 
 @dataclass(frozen=True, slots=True)
 class PythonResolver:
-    """Asks uv on this machine; its cache lies in the store's folder."""
+    """Asks uv on this machine; its cache lies in the store's folder. ``http`` brings what wheels are built from."""
 
     store: Store
     environment: Mapping[str, str]
     events: EventSink
+    http: HttpClient
 
     def settings(self) -> IndexSettings:
         """The indexes that this machine's pip and uv are set up with; they may hold credentials."""
@@ -40,23 +55,56 @@ class PythonResolver:
         folder: Path,
         folder_in_image: str,
         options: BuildOptions,
+        root: "StepRoot | None" = None,
+        image_environment: Mapping[str, str] = MappingProxyType({}),
     ) -> PipResolution:
         """The packages of these asks and of the environment itself (pip) for ``target``.
 
-        Of this machine's environment nothing may fill ``${NAME}`` in requirements files, for these are somebody else's
-        and could send what it holds to an index of theirs: only the variables that the user gives the image do. Raises
-        what :func:`ocibuild.ecosystem.pip.resolve.resolve` raises.
+        Sources are built in ``root``, which sees ``image_environment``; without one they are left in ``missing`` of the
+        answer, which then is not final. Of this machine's environment nothing may fill ``${NAME}`` in requirements
+        files, for these are somebody else's and could send what it holds to an index of theirs: only the variables that
+        the user gives the image do. Raises what :func:`ocibuild.ecosystem.pip.resolve.resolve` raises, and a BuildError
+        with the backend's own words where a build fails.
         """
+        asks = _complete(asks, target, options)
+        settings = self.settings()
+
+        def ask(built: "Mapping[str, BuiltWheel]") -> PipResolution:
+            return self._asked(
+                asks, target, settings, built, folder=folder, folder_in_image=folder_in_image, options=options
+            )
+
+        found = ask({})
+        if not found.missing or root is None:
+            return found
+        # Imported here: most builds have no source to build.
+        from ocibuild.work.python_wheels import resolve_with_builds  # noqa: PLC0415 - see above
+
+        builds = _Builds(self, asks, settings, target, root, folder, options, image_environment)
+        return resolve_with_builds(ask, builds.maker(depth=0).wheel, first=found)
+
+    def _asked(
+        self,
+        asks: PipAsks,
+        target: PythonTarget,
+        settings: IndexSettings,
+        built: "Mapping[str, BuiltWheel]",
+        *,
+        folder: Path,
+        folder_in_image: str,
+        options: BuildOptions,
+    ) -> PipResolution:
         return resolve(
-            _complete(asks, target, options),
+            asks,
             target,
-            self.settings(),
+            settings,
             folder=folder,
             cache_folder=self.store.folder / "uv",
             environment=self.environment,
             variables=options.environment,
             exclude_newer=options.as_of.isoformat() if options.as_of else None,
             folder_in_image=folder_in_image,
+            built=built,
             tell=self.events,
         )
 
@@ -80,6 +128,87 @@ class PythonResolver:
             asks=_complete(asks, target, options),
             variables=options.environment,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Builds:
+    """Makers of wheels for one resolution: those of its sources, and those of what their builds require."""
+
+    resolver: PythonResolver
+    asks: PipAsks
+    settings: IndexSettings
+    target: PythonTarget
+    root: "StepRoot"
+    folder: Path
+    options: BuildOptions
+    image_environment: Mapping[str, str]
+
+    def maker(self, *, depth: int) -> "WheelMaker":
+        from ocibuild.work.python_sources import PythonSources  # noqa: PLC0415 - see above
+        from ocibuild.work.python_wheels import WheelMaker  # noqa: PLC0415 - see above
+
+        resolver = self.resolver
+        return WheelMaker(
+            store=resolver.store,
+            sources=PythonSources(resolver.store, resolver.http, resolver.environment, resolver.events, self.folder),
+            root=self.root,
+            target=self.target,
+            resolve=self._requirements(depth),
+            bodies=self._bodies,
+            environment=self.image_environment,
+            events=resolver.events,
+        )
+
+    def _requirements(self, depth: int) -> "Callable[[PipAsks], PipResolution]":
+        """Resolving what a build requires: from the same indexes, but with none of the image's constraints and hashes.
+
+        As with pip 26.3, whose ``--build-constraint`` is another option than ``--constraint``.
+        """
+        from ocibuild.ecosystem.pip.question import merged  # noqa: PLC0415 - see above
+        from ocibuild.ecosystem.pip.requirements_file import read_requirements  # noqa: PLC0415 - see above
+        from ocibuild.work.python_wheels import resolve_with_builds  # noqa: PLC0415 - see above
+
+        own = read_requirements(self.asks, folder=self.folder, variables=self.options.environment)
+        settings = dataclasses.replace(
+            merged(self.settings, own), constraints=(), require_hashes=False, formats=Formats()
+        )
+
+        def resolved(asks: PipAsks) -> PipResolution:
+            def ask(built: "Mapping[str, BuiltWheel]") -> PipResolution:
+                return self.resolver._asked(  # noqa: SLF001 - one conductor in two classes
+                    asks, self.target, settings, built, folder=self.folder, folder_in_image="", options=self.options
+                )
+
+            def build(source: PythonSource) -> "BuiltWheel":
+                if depth >= _MOST_NESTED_BUILDS:
+                    raise BuildError(
+                        f"{asks.requirements[0][1]} requires {source}, which must be built itself, and so on",
+                        hint="the packages require each other to be built: ask for versions that have wheels",
+                    )
+                return self.maker(depth=depth + 1).wheel(source)
+
+            return resolve_with_builds(ask, build)
+
+        return resolved
+
+    def _bodies(self, found: PipResolution) -> Mapping[str, Path]:
+        from ocibuild.work.bodies import PackageBodies  # noqa: PLC0415 - see above
+
+        resolver = self.resolver
+        with PackageBodies(resolver.store, found.addresses, http=resolver.http, events=resolver.events) as bodies:
+            bodies.fetch_ahead(found.packages)
+            return {package.name: bodies.path(package) for package in found.packages}
+
+
+def unbuildable(sources: Sequence[PythonSource], target: PythonTarget) -> MachineError:
+    """The error where sources must be built, and this machine cannot run anything in the image's root."""
+    listed = ", ".join(f"{source} ({', '.join(source.why)})" if source.why else str(source) for source in sources)
+    return MachineError(
+        f"no wheel for {target.description}: {listed}; it must be built from source in the image's root, which "
+        "this machine cannot do",
+        hint="'ocibuild doctor' says what would allow it; or ask for a version that has a wheel (--prefer-binary in "
+        "requirements.txt takes the newest that has one), or put a wheel into the repository",
+    )
 
 
 def _complete(asks: PipAsks, target: PythonTarget, options: BuildOptions) -> PipAsks:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ocibuild.core.asks import AptAsk, Origin, PipAsks
 from ocibuild.core.errors import MachineError, OcibuildError, RepositoryError
@@ -18,8 +18,11 @@ from ocibuild.spec.options import BuildOptions
 from ocibuild.work.apt_resolution import DebianResolver
 from ocibuild.work.base import Base
 from ocibuild.work.machine import Machine
-from ocibuild.work.python_resolution import PythonResolver
+from ocibuild.work.python_resolution import PythonResolver, unbuildable
 from ocibuild.work.recall import DEFAULT_MAX_AGE_SECONDS, state_key
+
+if TYPE_CHECKING:
+    from ocibuild.work.python_wheels import StepRoot
 
 __all__ = ["OnDebs", "Resolution", "Resolver"]
 
@@ -49,13 +52,18 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """Resolves for one build. ``options`` say how fresh an answer must be, and as of when."""
+    """Resolves for one build. ``options`` say how fresh an answer must be, and as of when.
+
+    ``build_root`` gives the root in which source packages are built: of a base, and the Debian packages of a lock with
+    the addresses of their sources. Without it a source package is an error.
+    """
 
     machine: Machine
     options: BuildOptions
     folder: Path
     apt: DebianResolver
     python: PythonResolver
+    build_root: "Callable[[Base, PlatformLock, Mapping[str, str]], StepRoot] | None" = None
 
     def base_packages(self, suite: str, platform: Platform) -> Resolution:
         """The packages of ``apt:SUITE``."""
@@ -124,7 +132,10 @@ class Resolver:
                 folder=self.folder,
                 folder_in_image=folder_in_image,
                 options=self.options,
+                root=self.build_root(base, lock, addresses) if self.build_root else None,
             )
+            if wheels.missing:
+                raise unbuildable(wheels.missing, target)
             addresses |= wheels.addresses
             facts = {"python": target.version, "libc": f"{target.libc.kind} {target.libc.major}.{target.libc.minor}"}
             lock = replace(lock, packages=(*lock.packages, *wheels.packages), target=MappingProxyType(facts))

@@ -23,7 +23,7 @@ _WHEEL = "tiny_thing-1.0-py3-none-any.whl"
         ("six\nno-such-package-of-anybody\n", 3, ["requirements.txt:2: ", "no-such-package-of-anybody was not found"]),
         ("idna<2\nidna>3\n", 3, ["requirements.txt:1: ", "you require idna<2 and idna>3", "requirements.txt:2"]),
         (f"idna==3.4 --hash=sha256:{'0' * 64}\n", 3, ["requirements.txt:1: no file of idna==3.4", "has a hash"]),
-        ("docopt==0.6.2\n", 4, ["docopt (requirements.txt:1)", "built from source", "\nhint: "]),
+        ("docopt==0.6.2\n", 4, ["docopt 0.6.2 (requirements.txt:1)", "built from source", "\nhint: "]),
     ],
     ids=["malformed", "unknown", "conflict", "hash", "source only"],
 )

@@ -6,11 +6,12 @@ Sources: pip 26.3's ``configuration.py`` and "Configuration" of its documentatio
 
 import configparser
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ocibuild.core.errors import UsageError
+from ocibuild.ecosystem.pip.formats import Formats
 
 __all__ = ["IndexSettings", "read_index_settings"]
 
@@ -22,7 +23,7 @@ class IndexSettings:
     """Where packages are looked for. URLs may hold credentials: never show them as they are.
 
     ``index_url`` is None for the public default. ``constraints`` are files of this machine. ``certificate`` is a bundle
-    of CA certificates.
+    of CA certificates. ``formats`` say for which packages wheels or sources are not wanted.
     """
 
     index_url: str | None = None
@@ -35,6 +36,7 @@ class IndexSettings:
     require_hashes: bool = False
     certificate: str | None = None
     proxy: str | None = None
+    formats: Formats = field(default_factory=Formats)
 
     def joined(self, other: "IndexSettings") -> "IndexSettings":
         """Both settings: lists one after the other, and of two single values the other's."""
@@ -49,6 +51,7 @@ class IndexSettings:
             require_hashes=self.require_hashes or other.require_hashes,
             certificate=other.certificate or self.certificate,
             proxy=other.proxy or self.proxy,
+            formats=self.formats if other.formats == Formats() else other.formats,
         )
 
 
@@ -92,7 +95,17 @@ def _pip_settings(environment: Mapping[str, str], home: Path, prefix: Path, syst
         require_hashes=values.get("require-hashes", "").lower() in _TRUE,
         certificate=values.get("cert"),
         proxy=values.get("proxy"),
+        formats=_pip_formats(values),
     )
+
+
+def _pip_formats(values: Mapping[str, str]) -> Formats:
+    """In the order of the command line's defaults, which pip fills in by their names."""
+    formats = Formats(prefer_wheels=values.get("prefer-binary", "").lower() in _TRUE)
+    for option in ("no-binary", "only-binary"):
+        if option in values:
+            formats = formats.told(option, ",".join(values[option].split()))
+    return formats
 
 
 def _pip_files(environment: Mapping[str, str], home: Path, prefix: Path, system: Path) -> list[Path]:

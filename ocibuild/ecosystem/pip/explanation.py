@@ -6,20 +6,22 @@ from difflib import get_close_matches
 
 from ocibuild.core.errors import BuildError, NetworkError, OcibuildError, RepositoryError
 from ocibuild.ecosystem.pip.requirement import PipRequirement
+from ocibuild.ecosystem.pip.stand_in import REFUSAL
 from ocibuild.ecosystem.pip.uv import UvAnswer
 from ocibuild.net.address import redacted
 
-__all__ = ["explained", "near_names", "source_only_names"]
+__all__ = ["explained", "near_names", "source_only_names", "unbuilt_pins", "unbuilt_urls"]
 
 _NETWORK = re.compile(
     r"Failed to fetch|Request failed after|error sending request|dns error|network was disabled|client error"
-    r"|lack of valid authentication|HTTP status|Failed to download|invalid peer certificate|timed out"
+    r"|lack of valid authentication|HTTP status|Failed to download `|invalid peer certificate|timed out"
 )
 _STATUS = re.compile(r"\((\d{3}) [A-Za-z ]+\)")
 _URL = re.compile(r"https?://[^\s`()]+")
 _UNKNOWN = re.compile(r"(\S+) was not found in (?:the package registry|the provided package locations)")
 _BUILD_NEEDED = re.compile(r"Wheels are required for `([^`]+)` because building from source is disabled")
-_BUILD_NEEDED_URL = re.compile(r"Failed to (?:download and )?build `([^`\s@=]+)")
+_UNBUILT = re.compile(r"Failed to (?:download and )?build `([a-z0-9][a-z0-9-]*)==([^`\s]+)`")
+_UNBUILT_URL = re.compile(r"Failed to (?:download and )?build `([a-z0-9][a-z0-9-]*) @ ([^`\s]+)`")
 _UNSATISFIABLE = "No solution found when resolving dependencies"
 
 # The name one imports -> the name on the index, where they differ so much that a spelling check does not help.
@@ -40,9 +42,20 @@ _COMMON_NAMES = (
 
 
 def source_only_names(answer: UvAnswer) -> tuple[str, ...]:
-    """The packages that uv could only have built from source."""
-    found = [*_BUILD_NEEDED.findall(answer.messages), *_BUILD_NEEDED_URL.findall(answer.messages)]
-    return tuple(dict.fromkeys(found))
+    """The packages that uv could only have built from source, and was told not to."""
+    return tuple(dict.fromkeys(_BUILD_NEEDED.findall(answer.messages)))
+
+
+def unbuilt_pins(answer: UvAnswer) -> tuple[tuple[str, str], ...]:
+    """Names and versions of source packages of an index whose dependencies only a build can tell."""
+    if answer.is_done or REFUSAL not in answer.messages:
+        return ()
+    return tuple(dict.fromkeys(_UNBUILT.findall(answer.messages)))
+
+
+def unbuilt_urls(answer: UvAnswer) -> tuple[tuple[str, str], ...]:
+    """Names and URLs (archives, ``git+https://...``) of sources that a package asks for."""
+    return () if answer.is_done else tuple(dict.fromkeys(_UNBUILT_URL.findall(answer.messages)))
 
 
 def near_names(name: str) -> tuple[str, ...]:

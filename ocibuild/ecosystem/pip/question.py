@@ -1,16 +1,19 @@
 """What uv is asked: ``uv pip compile`` for another platform and Python than this machine's."""
 
 import dataclasses
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ocibuild.core.errors import MachineError, UsageError
+from ocibuild.core.errors import MachineError, RepositoryError, UsageError
+from ocibuild.ecosystem.pip.built import WheelMetadata
 from ocibuild.ecosystem.pip.configuration import IndexSettings
-from ocibuild.ecosystem.pip.explanation import explained, source_only_names
+from ocibuild.ecosystem.pip.explanation import explained, source_only_names, unbuilt_pins
+from ocibuild.ecosystem.pip.formats import Formats
 from ocibuild.ecosystem.pip.requirements_file import Requirements
 from ocibuild.ecosystem.pip.sources import Sources, secret_forms
+from ocibuild.ecosystem.pip.stand_in import StandIn
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.ecosystem.pip.uv import Uv, UvAnswer
 from ocibuild.net.address import split_userinfo
@@ -69,8 +72,10 @@ def uv_for(
 class Question:
     """One resolution, which uv may be asked to answer in several forms.
 
-    ``constraints`` are versions by name. Only wheels are looked for: a source package's metadata would be made by
-    running its code on this machine.
+    ``constraints`` are versions by name. ``known`` is the metadata of source packages, by name and version: what has
+    been built, and, as :meth:`resolved` goes on, of others that no dependency is known of. ``overrides`` are
+    requirements that stand for every other of their names. ``without_wheels`` are, where wheels are preferred, names
+    for which no wheel does, as they are found.
     """
 
     uv: Uv
@@ -81,6 +86,39 @@ class Question:
     constraints: Mapping[str, str]
     exclude_newer: str | None
     offline: bool
+    known: dict[tuple[str, str], WheelMetadata] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
+    without_wheels: set[str] = field(default_factory=set)
+    stand_in: StandIn = field(init=False)
+
+    def __post_init__(self) -> None:
+        stand_in = StandIn(self.uv.folder)
+        object.__setattr__(self, "stand_in", stand_in)
+        answer = self.uv.run(stand_in.question())
+        stand_in.close()
+        if not answer.is_done:
+            raise MachineError(f"uv cannot use the Python that runs this program: {answer.messages}")
+
+    def resolved(self) -> UvAnswer:
+        """Ask for everything as a PEP 751 document.
+
+        What only a build could tell the dependencies of is taken to have none, and is in the answer: its builds then
+        bring what is missing. The answer is not done where something else is wrong.
+        """
+        while True:
+            answer = self.ask("--format=pylock.toml")
+            new = [pin for pin in unbuilt_pins(answer) if pin not in self.known]
+            self.known.update({(name, version): WheelMetadata(name, version) for name, version in new})
+            allowed = self._allowed_sources(answer)
+            self.without_wheels.update(allowed)
+            if answer.is_done or not (new or allowed):
+                return answer
+
+    def _allowed_sources(self, answer: UvAnswer) -> list[str]:
+        """The packages that have no wheel, where wheels are only preferred, and that were not allowed before."""
+        formats = self.requirements.formats
+        names = source_only_names(answer) if formats.prefer_wheels and not answer.is_done else ()
+        return [name for name in names if formats.allows_sources(name) and name not in self.without_wheels]
 
     def ask(self, *arguments: str) -> UvAnswer:
         """Ask for everything that is required."""
@@ -90,7 +128,13 @@ class Question:
         self._write("constraints.txt", constraints)
         files = ["constraints.txt"] if constraints else []  # uv warns of an empty one
         files = [f"--constraints={path}" for path in [*files, *self.settings.constraints]]
-        return self._run("requirements.txt", *files, *arguments)
+        if self.overrides:
+            self._write("overrides.txt", self.overrides)
+            files.append("--overrides=overrides.txt")
+        formats = self.requirements.formats
+        if formats.prefer_wheels:
+            formats = Formats(formats.no_wheels | self.without_wheels, frozenset({":all:"}))
+        return self._run("requirements.txt", *files, *formats.arguments(), *arguments)
 
     def annotations(self) -> str:
         """The same resolution with who needs what and where it is from; from uv's cache if that is enough."""
@@ -101,7 +145,7 @@ class Question:
         return answer.output if answer.is_done else ""
 
     def fail(self, answer: UvAnswer) -> None:
-        """Raise what the failed answer means; all packages that have no wheel are named at once."""
+        """Raise what the failed answer means; all packages that have no wheel, and must have one, are named at once."""
         names: list[str] = []
         while (more := [name for name in source_only_names(answer) if name not in names]) and not answer.is_done:
             names += more
@@ -111,43 +155,48 @@ class Question:
             raise self._source_only(names)
         raise explained(answer, self.requirements.required)
 
-    def _source_only(self, names: list[str]) -> MachineError:
+    def _source_only(self, names: list[str]) -> RepositoryError:
         """Name the packages, who asks for them, and the newest version that has a wheel, if any has."""
-        known = []
-        for name in names:
-            self._write("one.txt", [name])
-            answer = self._run("one.txt", "--no-deps", "--no-annotate")
-            pins = [line for line in answer.output.splitlines() if line.startswith(f"{name}==")]
-            known.append(f"{pins[0]} has one" if answer.is_done and pins else f"no version of {name} has one")
-        asked = {each.name: str(each.origin) for each in self.requirements.required}
+        known = [self.newest_with_wheel(name) for name in names]
+        asked = {each.name: each.origin for each in self.requirements.required}
         listed = ", ".join(f"{name} ({asked[name]})" if name in asked else name for name in names)
-        return MachineError(
-            f"no wheel for {self.target.description}: {listed}; it would have to be "
-            "built from source, which this program does not do yet",
-            hint=f"ask for a version that has a wheel ({'; '.join(known)}), or put a wheel into the repository",
+        origin = next((asked[name] for name in names if name in asked), None)
+        return RepositoryError(
+            f"no wheel for {self.target.description}: {listed}; and --only-binary allows nothing else",
+            file=origin.file if origin else None,
+            line=origin.line if origin else None,
+            hint=f"ask for a version that has a wheel ({'; '.join(known)}), or allow its source",
         )
+
+    def newest_with_wheel(self, name: str) -> str:
+        """In words, the newest version of a package that has a wheel for the target."""
+        self._write("one.txt", [name])
+        answer = self._run("one.txt", "--no-deps", "--no-annotate", "--only-binary=:all:")
+        pins = [line for line in answer.output.splitlines() if line.startswith(f"{name}==")]
+        return f"{pins[0]} has one" if answer.is_done and pins else f"no version of {name} has one"
 
     def ask_pins(self, pins: list[str]) -> UvAnswer:
         """Ask where the files of these exact versions (``name==version``) are, for a PEP 751 document."""
         self._write("pins.txt", pins)
         return self._run("pins.txt", "--no-deps", "--format=pylock.toml")
 
-    def _write(self, name: str, lines: list[str]) -> None:
+    def _write(self, name: str, lines: Iterable[str]) -> None:
         (self.uv.folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def _run(self, file_name: str, *arguments: str) -> UvAnswer:
+        self._write("uv.toml", [_table(metadata) for metadata in self.known.values()])
         return self.uv.run(
             [
                 "pip",
                 "compile",
                 file_name,
-                "--no-config",
+                "--config-file=uv.toml",  # and no other
                 "--no-python-downloads",
                 "--no-header",
                 "--no-progress",
                 "--color=never",
-                "--only-binary=:all:",
-                f"--python={sys.executable}",  # uv wants one to start from; all that counts of it is given below
+                "--no-build-isolation",  # nothing is built: see the stand-in
+                f"--python={self.stand_in.program}",  # all that counts of it is given below
                 f"--python-platform={self.target.uv_platform}",
                 f"--python-version={self.target.version}",
                 *self.sources.arguments(),
@@ -158,3 +207,18 @@ class Question:
                 *arguments,
             ]
         )
+
+
+def _table(metadata: WheelMetadata) -> str:
+    """A source package's metadata as uv's settings hold it (uv, "Settings", ``dependency-metadata``).
+
+    TOML takes JSON's strings and lists as they are.
+    """
+    lines = ["[[dependency-metadata]]", f"name = {json.dumps(metadata.name)}"]
+    lines += [
+        f"version = {json.dumps(metadata.version)}",
+        f"requires-dist = {json.dumps(list(metadata.requires_dist))}",
+    ]
+    lines += [f"provides-extra = {json.dumps(list(metadata.provides_extra))}"] if metadata.provides_extra else []
+    lines += [f"requires-python = {json.dumps(metadata.requires_python)}"] if metadata.requires_python else []
+    return "\n".join(lines)

@@ -7,12 +7,13 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ocibuild.core.asks import Origin, PipAsks, RequirementsFile
 from ocibuild.core.errors import RepositoryError
+from ocibuild.ecosystem.pip.formats import Formats
 from ocibuild.ecosystem.pip.requirement import PipRequirement, parse_requirement, path_below, without_credentials
 
 __all__ = ["Requirements", "read_requirements"]
@@ -43,7 +44,8 @@ _FLAGS = {
 class Requirements:
     """All that the files and single requirements ask, includes followed, in their order.
 
-    ``index_url`` is None where no file names one; lists are in the order in which pip would meet them.
+    ``index_url`` is None where no file names one; lists are in the order in which pip would meet them. ``formats`` says
+    for which packages wheels or sources are not wanted.
     """
 
     required: tuple[PipRequirement, ...] = ()
@@ -55,17 +57,25 @@ class Requirements:
     no_index: bool = False
     prereleases: bool = False
     require_hashes: bool = False
+    formats: Formats = field(default_factory=Formats)
 
 
-def read_requirements(asks: PipAsks, *, folder: Path, variables: Mapping[str, str]) -> Requirements:
+def read_requirements(
+    asks: PipAsks,
+    *,
+    folder: Path,
+    variables: Mapping[str, str],
+    formats: Formats = Formats(),  # noqa: B008 - frozen
+) -> Requirements:
     """Read everything asked.
 
-    ``folder`` is the repository's. ``variables`` replace ``${NAME}``, which pip takes from its own environment: a
+    ``folder`` is the repository's; ``formats`` are those that this machine's settings want, which options in the files
+    change. ``variables`` replace ``${NAME}``, which pip takes from its own environment: a
     repository is not shown the environment of this program.
 
     A bad line, an unknown option, a missing or circular include is a RepositoryError that names file and line.
     """
-    reader = _Reader({file.path: file for file in (*asks.files, *asks.included)}, folder, variables)
+    reader = _Reader({file.path: file for file in (*asks.files, *asks.included)}, folder, variables, formats)
     for file in asks.files:
         reader.read(file, constraint=False, including=())
     for text, origin in asks.requirements:
@@ -76,12 +86,15 @@ def read_requirements(asks: PipAsks, *, folder: Path, variables: Mapping[str, st
 class _Reader:
     """Collects what the lines say; the fields of :class:`Requirements` while they grow."""
 
-    def __init__(self, files: Mapping[str, RequirementsFile], folder: Path, variables: Mapping[str, str]) -> None:
+    def __init__(
+        self, files: Mapping[str, RequirementsFile], folder: Path, variables: Mapping[str, str], formats: Formats
+    ) -> None:
         self._files = {posixpath.normpath(path): file for path, file in files.items()}
         self._folder = folder
         self._variables = variables
         self._lists: dict[str, list[str]] = {}
         self._flags: set[str] = set()
+        self._formats = formats
         self.required: list[PipRequirement] = []
         self.constraints: list[PipRequirement] = []
 
@@ -98,6 +111,7 @@ class _Reader:
             no_index="no-index" in self._flags,
             prereleases="pre" in self._flags,
             require_hashes="require-hashes" in self._flags or (hashed and "no-require-hashes" not in self._flags),
+            formats=replace(self._formats, prefer_wheels=True) if "prefer-binary" in self._flags else self._formats,
         )
 
     def read(self, file: RequirementsFile, *, constraint: bool, including: tuple[str, ...]) -> None:
@@ -141,7 +155,14 @@ class _Reader:
                     line=origin.line,
                     hint="write --hash=sha256:<64 hex digits>",
                 )
-        requirement = parse_requirement(text, origin, folder=self._folder, hashes=hashes, is_editable=is_editable)
+        requirement = parse_requirement(
+            text,
+            origin,
+            folder=self._folder,
+            hashes=hashes,
+            is_editable=is_editable,
+            settings=tuple(_setting(value, origin) for name, value in options if name == "config-settings"),
+        )
         (self.constraints if constraint else self.required).append(replace(requirement, in_file=True))
 
     def _include(self, name: str, origin: Origin, *, constraint: bool, including: tuple[str, ...]) -> None:
@@ -160,14 +181,9 @@ class _Reader:
         self.read(self._files[path], constraint=constraint, including=including)
 
     def _option(self, name: str, value: str, origin: Origin) -> None:
-        if name == "no-binary" and value != ":none:":
-            raise RepositoryError(
-                f"--no-binary {value} asks for a build from source, which this program does not run yet",
-                file=origin.file,
-                line=origin.line,
-                hint="leave the line out: the package's wheel is taken",
-            )
-        if name == "index-url":
+        if name in ("no-binary", "only-binary"):
+            self._formats = self._formats.told(name, value)
+        elif name == "index-url":
             self._lists["index-url"] = [self._place(value, origin)]
             self._lists["extra-index-url"] = []  # as in pip: it replaces every index named before it
         elif name in ("extra-index-url", "find-links"):
@@ -197,6 +213,13 @@ class _Reader:
             if found is not None and found.is_relative_to(root):
                 return str(found)
         raise error
+
+
+def _setting(text: str, origin: Origin) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise RepositoryError(f"not KEY=VALUE: {text!r}", file=origin.file, line=origin.line)
+    return key, value
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

@@ -1,7 +1,8 @@
 """Resolving: what is asked of pip -> packages pinned to their bytes, for the image's Python and not this machine's.
 
-uv resolves and gives a PEP 751 document, from which ``packaging.pylock`` selects one wheel a package. No code of any
-package is run: what has no wheel is named, and not built.
+uv resolves and gives a PEP 751 document, from which ``packaging.pylock`` selects one file a package. No code of any
+package is run on this machine: a source that must be built first is named (:class:`PipResolution`, ``missing``), its
+wheel is built in the image's root, and the same is resolved again with what that wheel says of itself.
 """
 
 from collections.abc import Mapping
@@ -11,14 +12,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ocibuild.core.asks import PipAsks
-from ocibuild.core.errors import MachineError
 from ocibuild.core.events import EventSink, Notice, discard
 from ocibuild.core.package import LockedPackage
 from ocibuild.ecosystem.pip.configuration import IndexSettings
+from ocibuild.ecosystem.pip.source import PythonSource
 from ocibuild.ecosystem.pip.target import PythonTarget
 
 if TYPE_CHECKING:
-    from ocibuild.ecosystem.pip.requirements_file import Requirements
+    from ocibuild.ecosystem.pip.built import BuiltWheel
 
 __all__ = ["PipResolution", "resolve"]
 
@@ -29,10 +30,14 @@ class PipResolution:
 
     A package's URL is its source's address and its path, joined. ``addresses`` may hold credentials and belongs to
     this machine: it is never recorded.
+
+    Where ``missing`` is not empty the resolution is not final: wheels of these sources must be built, and what they
+    depend on is unknown until then. ``packages`` are the others that are known so far.
     """
 
     packages: tuple[LockedPackage, ...] = ()
     addresses: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    missing: tuple[PythonSource, ...] = ()
 
 
 def resolve(
@@ -48,6 +53,7 @@ def resolve(
     exclude_newer: str | None = None,
     offline: bool = False,
     folder_in_image: str = "",
+    built: "Mapping[str, BuiltWheel]" = MappingProxyType({}),
     tell: EventSink = discard,
 ) -> PipResolution:
     """Resolve ``asks`` for ``target`` over the indexes of ``settings`` and of the requirements files themselves.
@@ -56,45 +62,61 @@ def resolve(
     certificates, HOME and the like; ``variables`` fill ``${NAME}`` in requirements files. ``constraints`` are versions
     (by name) that something else in the image fixes. ``exclude_newer`` is a date or time as uv takes it: no file that
     was uploaded later is considered. ``folder_in_image`` is where the repository will be, for ``direct_url.json`` of
-    local wheels.
+    local packages. ``built`` are the wheels built so far, by the keys of their sources.
 
-    A bad line, an unknown name, a conflict, a wrong or missing hash is a RepositoryError; a package without a wheel for
-    the target, or a line that asks for a build, a MachineError naming it; an index that cannot be asked a NetworkError.
+    A version is chosen as ``pip install`` chooses it: the newest that fits, whether it has a wheel or only its source.
+    A bad line, an unknown name, a conflict, a wrong or missing hash is a RepositoryError; an index that cannot be asked
+    a NetworkError; what uv cannot resolve for a MachineError.
     """
     # Imported here: a build with nothing to do imports this module, and resolves nothing.
     import tempfile  # noqa: PLC0415 - see above
 
+    from ocibuild.ecosystem.pip.direct import Direct  # noqa: PLC0415 - see above
     from ocibuild.ecosystem.pip.question import Question, merged, uv_for  # noqa: PLC0415 - see above
     from ocibuild.ecosystem.pip.requirements_file import read_requirements  # noqa: PLC0415 - see above
     from ocibuild.ecosystem.pip.selection import Selection, read_annotations  # noqa: PLC0415 - see above
     from ocibuild.ecosystem.pip.sources import Sources  # noqa: PLC0415 - see above
 
-    requirements = read_requirements(asks, folder=folder, variables=variables)
+    requirements = read_requirements(asks, folder=folder, variables=variables, formats=settings.formats)
     if not requirements.required:
         return PipResolution()
-    _refuse_builds(requirements)
     settings = merged(settings, requirements)
     sources = Sources.of(settings)
     with tempfile.TemporaryDirectory(prefix="ocibuild-pip-") as scratch:
+        direct = Direct.of(requirements, built, target=target, folder=Path(scratch))
         uv = uv_for(
             settings, sources, requirements, folder=Path(scratch), cache_folder=cache_folder, environment=environment
         )
-        question = Question(uv, target, settings, sources, requirements, constraints, exclude_newer, offline)
-        answer = question.ask("--format=pylock.toml")
+        question = Question(
+            uv,
+            target,
+            settings,
+            sources,
+            direct.requirements,
+            constraints,
+            exclude_newer,
+            offline,
+            known={(each.name, each.version): each for each in (wheel.metadata for wheel in built.values())},
+            overrides=direct.overrides,
+        )
+        answer = question.resolved()
         for warning in answer.warnings:
             tell(Notice(warning, warning=True))
         if not answer.is_done:
+            asked_for = direct.asked_for(answer)
+            if asked_for:
+                return PipResolution(missing=(*direct.missing, *asked_for))
             question.fail(answer)
         annotations = read_annotations(question.annotations())
-    selection = Selection(requirements, target, sources, folder, folder_in_image, settings.require_hashes)
-    return PipResolution(*selection.read(answer.output, annotations))
-
-
-def _refuse_builds(requirements: "Requirements") -> None:
-    to_build = [each for each in requirements.required if each.must_build]
-    if to_build:
-        raise MachineError(
-            "packages would have to be built from source, which this program does not do yet: "
-            + "; ".join(f"{each.origin}: {each.shown}: {each.must_build}" for each in to_build),
-            hint="name a release that has a wheel, or build the wheel, put it into the repository and name its path",
-        )
+    selection = Selection(
+        direct.requirements,
+        target,
+        sources,
+        folder,
+        folder_in_image,
+        settings.require_hashes,
+        direct=direct.wheels,
+        built=built,
+    )
+    packages, addresses = selection.read(answer.output, annotations)
+    return PipResolution(packages, addresses, (*direct.missing, *selection.missing))

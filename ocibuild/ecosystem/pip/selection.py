@@ -1,4 +1,4 @@
-"""One wheel a package, out of the PEP 751 document that uv gives, as the lock records it.
+"""One file a package, out of the PEP 751 document that uv gives, as the lock records it.
 
 Sources: PEP 751, PEP 610 (``direct_url.json``), and pip's "Hash-checking Mode".
 """
@@ -8,19 +8,31 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import tomli
 from packaging.markers import Marker
-from packaging.pylock import Package, PackageArchive, PackageWheel, Pylock, PylockSelectError, PylockValidationError
+from packaging.pylock import (
+    Package,
+    PackageArchive,
+    PackageSdist,
+    PackageWheel,
+    Pylock,
+    PylockSelectError,
+    PylockValidationError,
+)
 from packaging.utils import parse_wheel_filename
 
 from ocibuild.core.digest import Digest
-from ocibuild.core.errors import BuildError, MachineError, RepositoryError
+from ocibuild.core.errors import BuildError, RepositoryError
 from ocibuild.core.package import Ecosystem, LockedPackage
+from ocibuild.ecosystem.pip.built import BuiltWheel
+from ocibuild.ecosystem.pip.built_lock import built_direct_url, located_directly, locked_built
+from ocibuild.ecosystem.pip.hash_checking import error_at, keep_hashed
 from ocibuild.ecosystem.pip.requirement import PipRequirement
 from ocibuild.ecosystem.pip.requirements_file import Requirements
+from ocibuild.ecosystem.pip.source import PythonSource, SourceKind
 from ocibuild.ecosystem.pip.sources import AddressBook, Sources
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.net.address import split_userinfo
@@ -68,79 +80,74 @@ class Selection:
     folder: Path
     folder_in_image: str
     require_hashes: bool
+    direct: Mapping[str, BuiltWheel] = field(default_factory=dict)
+    built: Mapping[str, BuiltWheel] = field(default_factory=dict)
+    missing: list[PythonSource] = field(default_factory=list)
     _book: AddressBook = field(default_factory=AddressBook)
 
     def read(
         self, text: str, annotations: Mapping[str, Annotation]
     ) -> tuple[tuple[LockedPackage, ...], Mapping[str, str]]:
-        """The packages sorted by name, and the address of each source that they name."""
+        """The packages sorted by name, and the address of each source that they name.
+
+        ``direct`` are the wheels, by name, that were built of what requirements name directly. ``built`` are others, by
+        the keys of their sources; sources of an index that are not among them are added to
+        ``missing``, and their packages left out.
+        """
         document = tomli.loads(text)
         requires = _inverted(annotations)
         if self.require_hashes:
-            self._keep_hashed(document, requires)
+            keep_hashed(document, self.requirements, requires, self.direct)
         try:
             lock = Pylock.from_dict(document)
-            chosen = list(lock.select(environment=self.target.environment(), tags=self.target.tags()))
+            chosen = list(
+                lock.select(
+                    environment=self.target.environment(),
+                    tags=self.target.tags(),
+                    prefer_sdist_predicate=lambda name: not self.requirements.formats.allows_wheels(name),
+                )
+            )
         except (PylockValidationError, PylockSelectError) as error:
             raise BuildError(f"uv's answer cannot be used: {error}") from error
-        packages = [
+        found = [
             self._locked(package, artifact, annotations.get(package.name, Annotation()), requires)
             for package, artifact in chosen
         ]
+        packages = [package for package in found if package is not None]
         return tuple(sorted(packages, key=lambda each: each.name)), dict(self._book.addresses)
-
-    # Hashes.
-
-    def _keep_hashed(self, document: dict[str, Any], requires: Mapping[str, set[str]]) -> None:
-        """Drop the files that no hash of the requirements allows; every package that the files need must keep one."""
-        files = [line for line in (*self.requirements.required, *self.requirements.constraints) if line.in_file]
-        for requirement in self.requirements.required:
-            if requirement.in_file and not requirement.is_exact:
-                raise _at(requirement, f"{requirement.text} must be pinned with == where hashes are required")
-        needed = _reachable({line.name for line in files}, requires)
-        for package in document.get("packages", ()):
-            if package["name"] in needed:
-                self._keep_allowed(package, [line for line in files if line.name == package["name"]])
-
-    def _keep_allowed(self, package: dict[str, Any], lines: list[PipRequirement]) -> None:
-        allowed = {value for line in lines for value in line.hashes}
-        where = f"{package['name']}=={package.get('version', '')}".removesuffix("==")
-        if not allowed:
-            message = f"hashes are required, and none is given for {where}"
-            raise _at(lines[0], message) if lines else RepositoryError(message, hint=_HASH_HINT)
-        artifacts = [*package.get("wheels", ()), *([package["archive"]] if "archive" in package else [])]
-        kept = [each for each in artifacts if _hashes(each) & allowed]
-        if not kept:
-            found = sorted({value for each in artifacts for value in _hashes(each)})
-            raise _at(
-                lines[0],
-                f"no file of {where} for this target has a hash that is given here; "
-                f"the index says {', '.join(found) or 'nothing'}",
-            )
-        if "archive" not in package:
-            package["wheels"] = kept
 
     # From a selected artifact to a locked package.
 
     def _locked(
         self, package: Package, artifact: object, annotation: Annotation, requires: Mapping[str, set[str]]
-    ) -> LockedPackage:
-        if not isinstance(artifact, PackageWheel | PackageArchive):
-            raise MachineError(
-                f"{package.name} has no wheel for {self.target.description}",
-                hint="it would have to be built from source: ask for a version that has a wheel",
-            )
-        url = artifact.url or Path(artifact.path or "").absolute().as_uri()
+    ) -> LockedPackage | None:
+        fields = {"requires": " ".join(sorted(requires.get(package.name, ())))}
         asked = [each for each in self.requirements.required if each.name == package.name and self._applies(each)]
+        why = tuple(dict.fromkeys(str(each.origin) for each in asked)) or annotation.dependants
+        built = self.direct.get(package.name)
+        if built is not None:
+            place = located_directly(built.source, built, self._book, self.folder)
+            direct_url = built_direct_url(built, self.folder_in_image)
+            return self._of_built(built, place, asked, why, fields | {"direct_url": direct_url})
+        if isinstance(artifact, PackageSdist):
+            place = self._located(artifact, _url_of(artifact), None, annotation)
+            source = self._source(package, artifact, place, asked, why)
+            built = self.built.get(source.key)
+            if built is None:
+                self.missing.append(source)
+                return None
+            return self._of_built(built, place, asked, why, fields)
+        if not isinstance(artifact, PackageWheel | PackageArchive):
+            raise BuildError(f"uv's answer has {package.name} in a form that was not asked for")
+        url = _url_of(artifact)
         direct = next((each for each in asked if each.url), None)
         file_name = _file_name(artifact, url)
         if "sha256" not in artifact.hashes:
             raise BuildError(f"the index gives no SHA-256 of {file_name}")
-        source, path = self._located(artifact, url, direct, annotation)
+        source_name, path = self._located(artifact, url, direct, annotation)
         version, tags = parse_wheel_filename(file_name)[1], parse_wheel_filename(file_name)[3]
         if isinstance(artifact, PackageArchive) and not tags & set(self.target.tags()):
-            raise _at(direct, f"{file_name} is not for {self.target.description}")
-        fields = {"filename": file_name, "requires": " ".join(sorted(requires.get(package.name, ())))}
+            raise error_at(direct, f"{file_name} is not for {self.target.description}")
         is_direct = isinstance(artifact, PackageArchive)
         direct_url = self._direct_url(direct, url, artifact.hashes["sha256"]) if is_direct else ""
         return LockedPackage(
@@ -148,18 +155,50 @@ class Selection:
             name=package.name,
             version=str(package.version or version),
             architecture="any" if all(tag.platform == "any" for tag in tags) else self.target.platform.architecture,
-            source=source,
+            source=source_name,
             path=path,
             digest=Digest.sha256(artifact.hashes["sha256"]),
             size_bytes=_size_of(artifact, url),
             requested=bool(asked),
-            why=tuple(dict.fromkeys(str(each.origin) for each in asked)) or annotation.dependants,
-            fields=fields | ({"direct_url": direct_url} if direct_url else {}),
+            why=why,
+            fields={"filename": file_name, **fields} | ({"direct_url": direct_url} if direct_url else {}),
+        )
+
+    def _of_built(
+        self,
+        built: BuiltWheel,
+        place: tuple[str, str],
+        asked: list[PipRequirement],
+        why: tuple[str, ...],
+        fields: Mapping[str, str],
+    ) -> LockedPackage:
+        architecture = self.target.platform.architecture
+        return locked_built(built, place, requested=bool(asked), why=why, fields=fields, architecture=architecture)
+
+    def _source(
+        self,
+        package: Package,
+        artifact: PackageSdist,
+        place: tuple[str, str],
+        asked: list[PipRequirement],
+        why: tuple[str, ...],
+    ) -> PythonSource:
+        """The source archive of an index, whose address may hold the index's credentials."""
+        return PythonSource(
+            SourceKind.ARCHIVE,
+            name=package.name,
+            version=str(package.version),
+            url=self._book.addresses[place[0]] + place[1],
+            sha256=artifact.hashes.get("sha256", ""),
+            size_bytes=artifact.size,
+            is_of_index=True,
+            settings=tuple(pair for each in asked for pair in each.settings),
+            why=why,
         )
 
     def _located(
         self,
-        artifact: PackageWheel | PackageArchive,
+        artifact: PackageWheel | PackageArchive | PackageSdist,
         url: str,
         direct: PipRequirement | None,
         annotation: Annotation,
@@ -187,29 +226,12 @@ class Selection:
         return not requirement.marker or Marker(requirement.marker).evaluate(_plain(self.target.environment()))
 
 
-_HASH_HINT = "make the file with a tool that lists dependencies too, such as uv pip compile --generate-hashes"
-
-
 def _plain(environment: "Environment") -> dict[str, str]:
     return {name: str(value) for name, value in environment.items()}
 
 
-def _at(requirement: PipRequirement | None, message: str) -> RepositoryError:
-    origin = requirement.origin if requirement else None
-    return RepositoryError(message, file=origin.file if origin else None, line=origin.line if origin else None)
-
-
-def _hashes(artifact: Mapping[str, Any]) -> set[str]:
-    return {f"{kind}:{value}" for kind, value in artifact.get("hashes", {}).items()}
-
-
-def _reachable(names: set[str], requires: Mapping[str, set[str]]) -> set[str]:
-    found: set[str] = set()
-    waiting = set(names)
-    while waiting:
-        found |= waiting
-        waiting = {each for name in waiting for each in requires.get(name, ())} - found
-    return found
+def _url_of(artifact: PackageWheel | PackageArchive | PackageSdist) -> str:
+    return artifact.url or Path(artifact.path or "").absolute().as_uri()
 
 
 def _file_name(artifact: PackageWheel | PackageArchive, url: str) -> str:

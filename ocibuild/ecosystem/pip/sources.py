@@ -146,6 +146,10 @@ class AddressBook:
         """Where a wheel of the repository is: ``path`` is below its ``folder``."""
         return self._named("file", folder.resolve().as_uri() + "/"), quote(path)
 
+    def of_git(self, url: str, commit: str) -> tuple[str, str]:
+        """Where a checkout is from, without credentials: it is never fetched by this address alone."""
+        return self._named("git", ""), f"git+{split_userinfo(url)[0]}@{commit}"
+
     def _named(self, name: str, address: str) -> str:
         """``name``, or ``name.2`` and so on where it already stands for another address."""
         candidate, number = name, 1

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from ocibuild.core.asks import Origin, PipAsks, RequirementsFile
 from ocibuild.core.errors import RepositoryError
 from ocibuild.ecosystem.pip.requirements_file import Requirements, read_requirements
+from ocibuild.ecosystem.pip.source import PythonSource, SourceKind
 
 HASH = "sha256:" + "a" * 64
 
@@ -110,8 +112,17 @@ def test_variables_come_from_the_caller_alone(monkeypatch: pytest.MonkeyPatch) -
         ("--extra-index-url file:///etc\n", 1, "neither a URL nor a path in the repository"),
         ("http://h:port/x-1-py3-none-any.whl\n", 1, "not a URL"),
         ("numpy\0\n", 1, "control character"),
-        ("--no-binary numpy\n", 1, "asks for a build from source"),
-        ("ftp://host/x-1-py3-none-any.whl\n", 1, "no way to a wheel"),
+        ("ftp://host/x-1-py3-none-any.whl\n", 1, "no way to a package"),
+        ("hg+https://host/x\n", 1, "with git, not with hg"),
+        ("x @ git+file:///srv/x\n", 1, "no way to a git repository"),
+        ("git+https://host/x@-v1\n", 1, "no revision"),
+        ("git+https://host/x#subdirectory=../up\n", 1, "leads out of the source"),
+        ("-e git+https://host/x\n", 1, "needs a name"),
+        ("-e numpy\n", 1, "neither a folder nor a checkout"),
+        ("-e https://host/x.tar.gz\n", 1, "neither a folder nor a checkout"),
+        (".\n", 1, "no Python project"),
+        ("git+https://host/x ; what\n", 1, "not an environment marker"),
+        ("numpy -C fast\n", 1, "not KEY=VALUE"),
         ("https://host/x.whl\n", 1, "not the name of a wheel"),
         ("six @ https://host/idna-3-py3-none-any.whl\n", 1, "is a wheel of idna"),
         ("./missing-1-py3-none-any.whl\n", 1, "does not exist in the repository"),
@@ -170,25 +181,61 @@ def test_wheels_by_url() -> None:
     assert named.text == f'idna[x] @ {url} ; sys_platform == "linux"'
 
 
+COMMIT = "0123456789" * 4
+
+
 @pytest.mark.parametrize(
-    ("line", "reason"),
+    ("line", "source", "extras"),
     [
-        ("-e .", "editable"),
-        ("--editable=git+https://host/x", "editable"),
-        (".", "source folder"),
-        ("./sub", "source folder"),
-        ("git+https://host/x@v1", "version control"),
-        ("x @ git+ssh://git@host/x", "version control"),
-        ("https://host/x-1.0.tar.gz", "source archive"),
-        ("x @ https://host/x-1.0.zip", "source archive"),
-        ("./x.tar.gz", "source archive"),
+        (".", PythonSource(SourceKind.FOLDER, local_path="."), ""),
+        ("./sub[a,b]", PythonSource(SourceKind.FOLDER, local_path="sub"), "[a,b]"),
+        ("x[a] @ file:///{folder}/sub", PythonSource(SourceKind.FOLDER, name="x", local_path="sub"), "[a]"),
+        ("-e .", PythonSource(SourceKind.FOLDER, local_path=".", is_editable=True), ""),
+        ("--editable=./sub[a]", PythonSource(SourceKind.FOLDER, local_path="sub", is_editable=True), "[a]"),
+        ("./x.tar.gz", PythonSource(SourceKind.ARCHIVE, local_path="x.tar.gz"), ""),
+        ("https://u:p@host/x-1.0.tar.gz", PythonSource(SourceKind.ARCHIVE, url="https://u:p@host/x-1.0.tar.gz"), ""),
+        ("X_y @ https://h/z.zip", PythonSource(SourceKind.ARCHIVE, name="x-y", url="https://h/z.zip"), ""),
+        (
+            "https://h/main.zip#egg=my.x[a]&subdirectory=python/",
+            PythonSource(SourceKind.ARCHIVE, name="my-x", url="https://h/main.zip", subdirectory="python"), "[a]",
+        ),
+        ("git+https://host/x", PythonSource(SourceKind.GIT, url="https://host/x"), ""),
+        ("git+https://host/x.git@v1", PythonSource(SourceKind.GIT, url="https://host/x.git", revision="v1"), ""),
+        (
+            f"x[a] @ git+ssh://git@host/x@{COMMIT}",
+            PythonSource(SourceKind.GIT, name="x", url="ssh://git@host/x", revision=COMMIT), "[a]",
+        ),
+        (
+            "git+git@host:me/x.git@feature/one#subdirectory=lib",
+            PythonSource(SourceKind.GIT, url="ssh://git@host/me/x.git", revision="feature/one", subdirectory="lib"), "",
+        ),
     ],
-)
-def test_what_would_have_to_be_built(tmp_path: Path, line: str, reason: str) -> None:
+)  # fmt: skip
+def test_what_must_be_built(tmp_path: Path, line: str, source: PythonSource, extras: str) -> None:
     (tmp_path / "sub").mkdir()
+    for folder in (tmp_path, tmp_path / "sub"):
+        (folder / "setup.py").write_text("")
     (tmp_path / "x.tar.gz").write_bytes(b"")
-    (only,) = read(line + "\n", folder=tmp_path).required
-    assert reason in only.must_build
+    (only,) = read(line.replace("{folder}", str(tmp_path)) + "\n", folder=tmp_path).required
+    assert only.source == dataclasses.replace(source, why=("requirements.txt:1",))
+    assert (only.name, only.extras) == (source.name, extras)
+
+
+def test_the_name_of_a_source_has_no_credentials() -> None:
+    first, second, other = read(
+        "https://me:s3cret@host/x.zip\nhttps://host/x.zip\ngit+https://me:s3cret@host/y@main\n"
+    ).required
+    assert first.source is not None
+    assert second.source is not None
+    assert other.source is not None
+    assert first.source.key == second.source.key
+    for source in (first.source, other.source):
+        assert "s3cret" not in f"{source} {source!r} {source.key}"
+
+
+def test_settings_of_a_build() -> None:
+    (only,) = read("x -C a=1 --config-settings=b=2=3\n").required
+    assert only.settings == (("a", "1"), ("b", "2=3"))
 
 
 WORDS = st.sampled_from(

@@ -3,8 +3,10 @@
 import base64
 import dataclasses
 import hashlib
+import io
 import json
 import os
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,7 +17,7 @@ from urllib.parse import urljoin
 import pytest
 
 from ocibuild.core.asks import Origin, PipAsks, RequirementsFile
-from ocibuild.core.errors import BuildError, MachineError, NetworkError, OcibuildError, RepositoryError, UsageError
+from ocibuild.core.errors import BuildError, NetworkError, OcibuildError, RepositoryError, UsageError
 from ocibuild.core.events import Event, Notice
 from ocibuild.core.package import LockedPackage
 from ocibuild.core.platform import Platform
@@ -30,6 +32,20 @@ TARGET = PythonTarget(
 )
 ARM = dataclasses.replace(TARGET, version="3.13.5", platform=Platform("linux", "arm64"), libc=Libc("glibc", 2, 41))
 USER, PASSWORD = "me@corp", "s3cret/+word"
+
+
+def made_sdist(
+    folder: Path, name: str, version: str, files: dict[str, str] | None = None, *, metadata_version: str = "2.1"
+) -> Path:
+    """A source archive of these files."""
+    info = f"Metadata-Version: {metadata_version}\nName: {name}\nVersion: {version}\n"
+    path = folder / f"{name}-{version}.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for file, text in {"setup.py": "", **(files or {}), "PKG-INFO": info}.items():
+            member = tarfile.TarInfo(f"{name}-{version}/{file}")
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return path
 
 
 class SimpleIndex:
@@ -212,33 +228,67 @@ def test_markers_are_the_targets_and_its_version_is_complete(
     assert by_name(run("app", only(index), ARM)).keys() == {"app", "arm", "late"}
 
 
-def test_versions_without_a_wheel_are_passed_over(
+def test_a_newer_version_without_a_wheel_must_be_built(
     index: SimpleIndex, build_wheel: BuildWheel, tmp_path: Path, run: Run
 ) -> None:
     index.add(build_wheel({}, name="thing", version="1.0"))
-    source = tmp_path / "thing-2.0.tar.gz"
-    source.write_bytes(b"never read")
-    index.add(source)
-    assert by_name(run("thing", only(index)))["thing"].version == "1.0"
-    with pytest.raises(MachineError, match=r"thing \(requirements.txt:2\)") as caught:
-        run("# x\nthing>1\n", only(index))
+    digest = index.add(made_sdist(tmp_path, "thing", "2.0"))
+    resolution = run("# x\nthing\n", only(index))
+    (source,) = resolution.missing
+    assert (source.name, source.version, source.sha256) == ("thing", "2.0", digest)
+    assert source.why == ("requirements.txt:2",)
+    assert resolution.packages == ()
+    for text in ("--prefer-binary\nthing\n", "--only-binary thing\nthing\n", "--only-binary :all:\nthing\n"):
+        assert by_name(run(text, only(index)))["thing"].version == "1.0", text
+    with pytest.raises(RepositoryError, match=r"requirements.txt:2: no wheel .*thing") as caught:
+        run("--only-binary :all:\nthing>1\n", only(index))
     assert caught.value.hint is not None
     assert "thing==1.0" in caught.value.hint
-    assert caught.value.exit_code == 4
+    (forced,) = run("--no-binary thing\nthing<2\n--prefer-binary", only(with_sdist(index, tmp_path))).missing
+    assert forced.version == "1.0"
 
 
-def test_all_packages_without_wheels_are_named_at_once(index: SimpleIndex, tmp_path: Path, run: Run) -> None:
+def with_sdist(index: SimpleIndex, folder: Path) -> SimpleIndex:
+    index.add(made_sdist(folder, "thing", "1.0"))
+    return index
+
+
+def test_all_sources_that_are_known_to_be_needed_are_named_at_once(
+    index: SimpleIndex, tmp_path: Path, run: Run
+) -> None:
     for name in ("one", "two"):
-        (tmp_path / f"{name}-1.0.tar.gz").write_bytes(b"never read")
-        index.add(tmp_path / f"{name}-1.0.tar.gz")
-    with pytest.raises(MachineError, match=r"one \(requirements.txt:1\), two \(requirements.txt:2\)"):
-        run("one\ntwo\n", only(index))
+        index.add(made_sdist(tmp_path, name, "1.0"))
+    (tmp_path / "repository/setup.py").write_text("raise SystemExit('run')")
+    resolution = run("one\ntwo\n-e .\ngit+https://host/x\nhttps://host/z.zip ; sys_platform == 'win32'\n", only(index))
+    assert [str(source) for source in resolution.missing] == [".", "git+https://host/x", "one 1.0", "two 1.0"]
 
 
-def test_lines_that_ask_for_a_build(run: Run, repository: Path) -> None:
-    (repository / "setup.py").write_text("raise SystemExit('run')")
-    with pytest.raises(MachineError, match=r"requirements.txt:2: -e \.|requirements.txt:2: \.: .*requirements.txt:3"):
-        run("six\n-e .\ngit+https://host/x\n", IndexSettings())
+def test_a_broken_source_archive(index: SimpleIndex, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "one-1.0.tar.gz").write_bytes(b"broken")
+    index.add(tmp_path / "one-1.0.tar.gz")
+    with pytest.raises(RepositoryError, match=r"requirements.txt:1: .*one==1\.0"):
+        run("one\n", only(index))
+
+
+BACKEND = """
+import pathlib
+pathlib.Path({marker!r}).touch()
+"""
+
+
+@pytest.mark.parametrize("form", ["setup.py", "backend", "backend-path", "metadata 2.2"])
+def test_no_code_of_a_package_is_run_here(index: SimpleIndex, tmp_path: Path, run: Run, form: str) -> None:
+    marker = tmp_path / "it ran"
+    code = BACKEND.format(marker=str(marker))
+    files = {"setup.py": code, "mine.py": code, "conftest.py": code, "sitecustomize.py": code}
+    if form == "backend":
+        files["pyproject.toml"] = '[build-system]\nrequires = []\nbuild-backend = "python.get_interpreter_info"\n'
+    if form == "backend-path":
+        files["pyproject.toml"] = '[build-system]\nrequires = []\nbuild-backend = "mine"\nbackend-path = ["."]\n'
+    index.add(made_sdist(tmp_path, "evil", "1.0", files, metadata_version="2.2" if form == "metadata 2.2" else "2.1"))
+    (source,) = run("evil\n", only(index)).missing
+    assert str(source) == "evil 1.0"
+    assert not marker.exists()
 
 
 def test_an_unknown_package(index: SimpleIndex, build_wheel: BuildWheel, run: Run) -> None:
@@ -479,7 +529,7 @@ def test_credentials_in_a_direct_reference(
 
 def test_credentials_are_in_no_message(run: Run) -> None:
     for line in (
-        "git+https://me:s3cret@host/x",
+        "hg+https://me:s3cret@host/x",
         "ftp://me:s3cret@host/x",
         "https://me:s3cret@host/x.whl",
         "https://me:s3cret@127.0.0.1:9/x-1-py3-none-any.whl",
