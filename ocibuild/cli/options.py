@@ -143,6 +143,14 @@ _OPTIONS = (
         type=_Parsed("age", parse_age),
         help="End a step that takes longer: 30m. Default: never.",
     ),
+    click.option(
+        "--skip-steps-on",
+        "skip_steps_on",
+        multiple=True,
+        metavar="PLATFORM",
+        type=_Parsed("platform", Platform.parse),
+        help="Leave out what would have to run for this platform.",
+    ),
     click.option("--debug-step", is_flag=True, help="Start a shell in the image where a step fails."),
 )
 _ACCESS = (

@@ -84,6 +84,7 @@ class BuildOptions:
     apt_sources: tuple[AptSourceAsk, ...] = ()
     pip_options: tuple[str, ...] = ()
     steps: tuple[StepAsk, ...] = ()
+    skip_steps_on: tuple[Platform, ...] = ()
     sandbox: str | None = None
     secrets: tuple[str, ...] = ()
     step_timeout_seconds: int | None = None

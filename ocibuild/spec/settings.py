@@ -99,6 +99,7 @@ class _Settings:
             "cmd": ("command", texts),
             "entrypoint": ("entrypoint", texts),
             "sandbox": ("sandbox", self._sandbox),
+            "skip-steps-on": ("skip_steps_on", lambda key, value: tuple(map(Platform.parse, texts(key, value)))),
             "step-timeout": ("step_timeout_seconds", lambda key, value: parse_age(text(key, value))),
             "appendix": ("appendix", text),
             "user-name": ("user_name", lambda key, value: parse_user_name(text(key, value))),

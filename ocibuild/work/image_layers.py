@@ -19,7 +19,10 @@ from ocibuild.store.store import Store
 from ocibuild.work.fragments import FragmentStore
 from ocibuild.work.layers import MadeLayer
 
-__all__ = ["fetch_layer", "layer_table", "made_chain", "read_pieces"]
+__all__ = ["CONTENT_NOTE", "fetch_layer", "layer_table", "made_chain", "read_pieces"]
+
+CONTENT_NOTE = "content"
+"""A fragment's note that names its content: the key of its piece, where the fragment's own says only how it came."""
 
 _TABLE_KIND = f"base-table-{TABLE_VERSION}-{OBSERVATION_VERSION}"
 
@@ -89,6 +92,7 @@ def made_chain(base: Sequence[Piece], layers: Sequence[MadeLayer], *, store: Sto
             place, compression = found
             size_bytes = sum(cut.compressed_bytes for cut in place.cuts)
             part = BlobRange(store.blobs.path(place.blob), place.offset, size_bytes, compression)
-            pieces.append(Piece(fragment.key, fragment.table, (part,)))
+            key = fragment.notes[CONTENT_NOTE].decode() if CONTENT_NOTE in fragment.notes else fragment.key
+            pieces.append(Piece(key, fragment.table, (part,)))
         pieces.append(folders_piece(layer.folders))
     return Chain(tuple(pieces))

@@ -216,7 +216,7 @@ class Workshop:
                     request.options.steps, post_build=request.spec.post_build, user=account.name, folder=account.home
                 )
             ),
-            step_settings=_step_settings(request, self.machine.environment),
+            step_settings=_step_settings(request, platform, self.machine.environment),
         )
 
     def _base(self, platform: Platform) -> tuple[Base, PlatformLock | None]:
@@ -263,13 +263,14 @@ def _account(request: "BuildRequest") -> Account:
     return next(account for layer in request.catalogue for account in layer.accounts)
 
 
-def _step_settings(request: "BuildRequest", environment: Mapping[str, str]) -> StepSettings:
+def _step_settings(request: "BuildRequest", platform: Platform, environment: Mapping[str, str]) -> StepSettings:
     options = request.options
     return StepSettings(
         options.sandbox or "auto",
         secret_mounts(options.secrets, home=environment.get("HOME") or "/"),
         options.step_timeout_seconds,
         options.debug_step,
+        skipped=platform in options.skip_steps_on,
     )
 
 

@@ -53,7 +53,7 @@ def _plan(workshop: Workshop, build: PlatformBuild, resolution: Resolution, plat
         )
         layers, unknown = _layers(workshop, build, bodies)
     with machine.phase("reading scripts", f"for {platform}"):
-        steps = _steps(machine, build, resolution)
+        steps = (*_steps(machine, build, resolution), *build.steps)
     return BuildPlan(
         platform=platform,
         base=build.base.name,

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from ocibuild.core.clock import FIXED_TIME
 from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import BuildError
 from ocibuild.core.package import Ecosystem, LockedPackage
 from ocibuild.core.platform import Platform
+from ocibuild.core.step import Step
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.image.overlay import Overlay
 from ocibuild.image.view import View
@@ -21,15 +23,16 @@ from ocibuild.plan.source_layer import TreePlace, tree_entries, tree_key
 from ocibuild.source.folder import read_folder
 from ocibuild.source.tree import SourceTree
 from ocibuild.spec.catalogue import Account, CatalogueLayer
-from ocibuild.store.store import Store
-from ocibuild.work.apt_layers import AptLayers, refuse_step
+from ocibuild.work.apt_layers import AptLayers
 from ocibuild.work.assemble import ImageSettings, assemble
 from ocibuild.work.base import Base
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.contents import FragmentContents
 from ocibuild.work.layers import FragmentRecipe, LayerMaker, MadeLayer
+from ocibuild.work.machine import Machine
 from ocibuild.work.python_layers import PythonLayers
 from ocibuild.work.stack import PackageLayers, entries_fragment, table_of, tables_of
+from ocibuild.work.steps import StepRunner, StepSettings
 
 __all__ = ["OTHER_LAYERS", "PlatformBuild"]
 
@@ -49,7 +52,7 @@ _SOURCE = "source"
 class PlatformBuild:
     """All that decides one image. ``account`` owns the source and the Python environment.
 
-    ``target`` is None where nothing is asked of pip.
+    ``target`` is None where nothing is asked of pip. ``steps`` run when the source is in place, in their order.
     """
 
     platform: Platform
@@ -62,6 +65,8 @@ class PlatformBuild:
     source_time: int
     settings: ImageSettings
     most_layers: int
+    steps: tuple[Step, ...]
+    step_settings: StepSettings
 
     def packed(self) -> tuple[PackedLayer, ...]:
         """The package layers of the image, as the plan shows them."""
@@ -80,7 +85,7 @@ class PlatformBuild:
         names = ["accounts and removals"]
         names += [_STATE] if self.of(Ecosystem.APT) or self.lock.removals else []
         names += [_ENVIRONMENT] if self.target is not None else []
-        return [*names, _RECORDS, _SOURCE]
+        return [*names, _RECORDS, _SOURCE, *(step.name for step in self.steps)]
 
     def fragments(self, bodies: PackageBodies) -> dict[str, Callable[[LockedPackage], FragmentRecipe]]:
         """Each ecosystem's fragments, in the context in which packages are placed first."""
@@ -106,22 +111,31 @@ class PlatformBuild:
         """Who owns the folders that no package declares."""
         return (FolderOwner(), FolderOwner("srv/conda", self.account.uid, self.account.gid))
 
-    def make(self, maker: LayerMaker, bodies: PackageBodies, store: Store) -> Descriptor:
+    def make(self, maker: LayerMaker, bodies: PackageBodies, machine: Machine) -> Descriptor:
         """Make what the store lacks, and return the descriptor of the manifest, which is in the store then."""
-        layers = _Stack(self, maker, bodies, store).made()
-        timed = frozenset({_SOURCE})
-        return assemble(self.base, layers, settings=self.settings, created=self.source_time, timed=timed, store=store)
+        layers = _Stack(self, maker, bodies, machine).made()
+        timed = frozenset({_SOURCE, *(step.name for step in self.steps)})
+        return assemble(
+            self.base, layers, settings=self.settings, created=self.source_time, timed=timed, store=machine.store
+        )
 
 
 class _Stack:
     """The layers on one base, lowest first, and the view of what is there so far."""
 
-    def __init__(self, build: PlatformBuild, maker: LayerMaker, bodies: PackageBodies, store: Store) -> None:
+    def __init__(self, build: PlatformBuild, maker: LayerMaker, bodies: PackageBodies, machine: Machine) -> None:
         self._build = build
         self._maker = maker
         self._bodies = bodies
-        self._store = store
-        self._contents = FragmentContents(store, build.base.view.read_content)
+        self._contents = FragmentContents(machine.store, build.base.view.read_content)
+        self._runner = StepRunner(
+            machine,
+            maker,
+            build.base,
+            build.step_settings,
+            environment={**build.base.config.environment, **build.settings.environment},
+            homes=(build.account.home,),
+        )
         self._accounts = _account_entries(build)
         self._base = build.base.view.extended([table_of(self._accounts)], read_content=self._contents)
         self._owners = build.owners
@@ -136,9 +150,14 @@ class _Stack:
         view = self._base.extended(tables_of(layers))
         if debs or build.lock.removals:
             state = self._single(view, _STATE, [apt.state(debs, view)])
-            refuse_step(apt.configure_step(state))
             layers.append(state)
             view = view.extended(tables_of([state]))
+            configure = apt.configure_step(state)
+            if configure is not None and build.step_settings.skipped:
+                self._runner.tell_skipped(configure)
+            elif configure is not None:
+                layers.append(self._changes(configure, layers, view))
+                view = view.extended(tables_of(layers[-1:]))
         below_python = len(layers)
         if python is not None:
             self._refuse_conflicts(view, wheels)
@@ -149,8 +168,22 @@ class _Stack:
             winners = python.fix_ups(build.of(Ecosystem.PIP))
             if winners is not None:
                 layers.append(self._single(view, "files that several wheels carry", [winners]))
-        full = view.extended(tables_of(layers[below_python:]))
-        return [*layers, *self._files(full)]
+        view = view.extended(tables_of(layers[below_python:]))
+        files = self._files(view)
+        layers += files
+        view = view.extended(tables_of(files))
+        for step in build.steps:
+            if build.step_settings.skipped:
+                self._runner.tell_skipped(step)
+                continue
+            layers.append(self._changes(step, layers, view, modified=build.source_time))
+            view = view.extended(tables_of(layers[-1:]))
+        return layers
+
+    def _changes(self, step: Step, below: Sequence[MadeLayer], view: View, *, modified: int = FIXED_TIME) -> MadeLayer:
+        """The layer of what a step changes in the image so far."""
+        layers = PackageLayers(self._maker, self._bodies, view, self._owners)
+        return self._runner.layer(step, below, view, layers, modified=modified)
 
     def _package_layers(self, apt: AptLayers, python: PythonLayers | None) -> tuple[list[MadeLayer], list[MadeLayer]]:
         """The layers of Debian packages and of wheels, made together until every package's place is settled."""
