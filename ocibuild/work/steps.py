@@ -206,11 +206,11 @@ class StepRunner:
 
     def _tell(self, name: str, change: CapturedChange) -> None:
         """What of the step's change is not in its layer."""
-        for left_out in change.left_out:
-            size = f"{left_out.size_bytes / 1e6:.1f} MB" if left_out.size_bytes else "no bytes"
-            self.machine.events(
-                Notice(f"{name}: left out {left_out.count} paths at {left_out.what} ({size}): {left_out.why}")
+        if change.left_out:
+            listed = ", ".join(
+                f"{each.what} ({each.count} paths, {each.size_bytes / 1e6:.1f} MB)" for each in change.left_out
             )
+            self.machine.events(Notice(f"{name}: left out of its layer: {listed}"))
         if change.special:
             listed = ", ".join(f"/{path}" for path in change.special)
             self.machine.events(Notice(f"{name}: no layer can hold devices, fifos and sockets: {listed}", warning=True))
