@@ -17,7 +17,7 @@ def apt_defaults(distribution: str) -> Mapping[str, str]:
 
 @cache
 def conda_defaults() -> Mapping[str, Any]:
-    """What conda knows itself: ``alias`` and ``packages`` (addresses without a slash at the end), and ``default-channels``."""
+    """What conda knows itself: ``alias`` and ``packages`` (addresses without a slash), and ``default-channels``."""
     return MappingProxyType(_tables()["conda"])
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import os
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from ocibuild.image.recording import Recorder
 from ocibuild.image.view import LayerTable
 from ocibuild.layer.entry import Entry, EntryKind
 from tests.support.conda_channel import special_packages, write_channel
+from tests.support.conda_distribution import real_channel
 
 rattler = pytest.importorskip("rattler")
 
@@ -145,3 +147,15 @@ def test_packages_of_every_kind(tmp_path: Path) -> None:
     rattlers = installed(records, tmp_path)
     assert len(rattlers) > 90
     assert_equal(placed(locked(records, channel)), rattlers)
+
+
+@pytest.mark.network
+def test_a_hundred_real_packages(tmp_path: Path) -> None:
+    cache = Path(os.environ.get("OCIBUILD_TEST_CACHE") or tmp_path)
+    channel, names = real_channel(tmp_path / "channel", cache / "conda")
+    records = solved(channel, names, tmp_path / "cache")
+    assert len(records) >= 100
+    rattlers = installed(records, tmp_path)
+    ours = placed(locked(records, channel))
+    assert len(ours) > 18_000
+    assert_equal(ours, rattlers)

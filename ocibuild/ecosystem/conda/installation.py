@@ -82,9 +82,11 @@ class Installation:
                 hint="ask for python beside it",
             )
         self._record = _completed(record, self._info.index)
-        listed = self._info.paths.values()
-        self._targets = {each.path: _Target(each, self._place_of(self._moved(each.path))) for each in listed}
         self._programs = [(point, self._place_of(f"bin/{point.name}")) for point in self._info.entry_points]
+        programs = {place for _, place in self._programs}
+        targets = [_Target(each, self._place_of(self._moved(each.path))) for each in self._info.paths.values()]
+        # A program that an entry point asks for takes the place of the package's own file of that name.
+        self._targets = {each.listed.path: each for each in targets if each.place not in programs}
         self._record_place = self._place_of(record_path(str(self._record["fn"])))
         self.folders = {
             self._in_image(each.place) for each in self._targets.values() if each.listed.kind == "directory"

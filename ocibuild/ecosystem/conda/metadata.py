@@ -101,7 +101,7 @@ def _listed_paths(data: bytes, where: str) -> Iterator[ListedPath]:
     for entry in value["paths"]:
         if not isinstance(entry, dict) or not isinstance(entry.get("_path"), str):
             raise ImageError(f"{where} holds an entry without a path")
-        kind, mode = entry.get("path_type", "hardlink"), entry.get("file_mode") or ""
+        kind, mode = entry.get("path_type"), entry.get("file_mode") or ""
         placeholder, size = entry.get("prefix_placeholder") or "", entry.get("size_in_bytes")
         if (
             kind not in ("hardlink", "softlink", "directory")
@@ -115,8 +115,8 @@ def _listed_paths(data: bytes, where: str) -> Iterator[ListedPath]:
             kind,
             str(entry.get("sha256") or ""),
             size,
-            placeholder,
-            "binary" if mode == "binary" else "text" if placeholder else "",
+            placeholder if mode else "",  # without a mode nothing is replaced
+            "binary" if mode == "binary" else "text" if placeholder and mode else "",
             entry.get("no_link") is True,
         )
 

@@ -1,8 +1,9 @@
 """A conda package as entries of a layer: the tree that rattler makes of it, without unpacking it and without conda.
 
 Sources: conda's ``core/link.py`` and rattler 0.28's ``install`` with ``alternative_target_prefix``, which the result
-equals file by file (tests/oracle/test_conda_install.py), but for three things: records are readable by everybody (0644
-where rattler writes 0600), hold nothing of the machine that made them, and no folder is marked as a cache.
+equals file by file (tests/oracle/test_conda_install.py), but for this: records are readable by everybody (0644 where
+rattler writes 0600), hold nothing of the machine that made them, and leave out a file that an entry point's program
+replaced; and no folder is marked as a cache.
 """
 
 import dataclasses
