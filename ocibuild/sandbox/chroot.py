@@ -7,25 +7,36 @@ from ocibuild.core.errors import MachineError
 from ocibuild.sandbox.entrance import Entrance
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner, Streams
 from ocibuild.sandbox.process import run_process
-from ocibuild.sandbox.view import NAME_SERVICE_FILES, binds_of
+from ocibuild.sandbox.view import NAME_SERVICE_FILES, binds_of, limits
 
 __all__ = ["ChrootRung"]
 
-NOT_A_BOUNDARY = "This is a view of files, not a security boundary: a step can reach whatever this process can."
-NO_MOUNTS = "Nothing can be mounted here: a step has no /proc, no /sys and no mounts."
+_NO_BOUNDARY = "This is a view of files, not a security boundary: a step can reach whatever this process can."
+_NO_MOUNTS = "Nothing can be mounted here: a step has no /proc, no /sys and no mounts."
+_NO_DEVICES = "Device nodes cannot be made here: a step has no /dev/null and the like, but for those in its root."
 
 
 @dataclass(frozen=True, slots=True)
 class ChrootRung:
-    """A :class:`~ocibuild.sandbox.rung.Rung`. ``has_mounts`` and the like are what the trial found."""
+    """A :class:`~ocibuild.sandbox.rung.Rung`. The fields are what the trial found that this root may do."""
 
     has_mounts: bool = False
+    has_devices: bool = True
     can_be_offline: bool = False
-    notes: tuple[str, ...] = (NOT_A_BOUNDARY,)
     name: str = field(default="chroot", init=False)
     number: int = field(default=4, init=False)
     has_real_owners: bool = field(default=True, init=False)
     is_boundary: bool = field(default=False, init=False)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See :class:`~ocibuild.sandbox.rung.Rung`."""
+        return (
+            _NO_BOUNDARY,
+            *(() if self.has_mounts else (_NO_MOUNTS,)),
+            *(() if self.has_mounts or self.has_devices else (_NO_DEVICES,)),
+            *limits(has_processes=True, can_be_offline=self.can_be_offline),
+        )
 
     def run(
         self,

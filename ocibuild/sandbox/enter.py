@@ -29,7 +29,7 @@ from ocibuild.sandbox.filter import AUDIT_ARCHITECTURES, assemble, one_id_rules
 from ocibuild.sandbox.guard import Guard, exit_code_of, leave, wake_on_children
 from ocibuild.sandbox.journal import Journal
 from ocibuild.sandbox.kernel import ARCHITECTURE, NEW_MOUNTS, SYSTEM_CALLS, identify, install_filter, unshare
-from ocibuild.sandbox.made_paths import MadePaths
+from ocibuild.sandbox.made_paths import MadePaths, inside
 from ocibuild.sandbox.namespace import EntryRefusedError, calling, enter_users, separate
 from ocibuild.sandbox.notify import Supervisor
 from ocibuild.sandbox.program import become, execute
@@ -80,6 +80,9 @@ class _Helper:
             return self._run_guarded()
         with calling(f"opening {entrance.root}"):
             root = os.open(entrance.root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        if not entrance.has_mounts:
+            with calling("chroot"), inside(root):
+                pass  # so that a failure is told by this name
         made = MadePaths(root)
         try:
             self._make_what_lacks(made)
@@ -96,7 +99,7 @@ class _Helper:
                 self._targets = [
                     made.ensure(each.target, is_folder=os.path.isdir(each.source)) for each in self._entrance.binds
                 ]
-            else:
+            elif self._entrance.root != "/":  # this machine's own root has what it needs
                 self._make_devices(made)
             made.ensure(self._entrance.working_folder, is_folder=True)
 

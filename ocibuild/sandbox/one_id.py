@@ -7,7 +7,7 @@ from pathlib import Path
 from ocibuild.sandbox.entrance import Entrance, IdRange
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner, Streams
 from ocibuild.sandbox.process import run_process
-from ocibuild.sandbox.view import binds_of
+from ocibuild.sandbox.view import binds_of, limits
 
 __all__ = ["OneIdRung"]
 
@@ -28,11 +28,15 @@ class OneIdRung:
 
     has_processes: bool = True
     can_be_offline: bool = True
-    notes: tuple[str, ...] = _NOTES
     name: str = field(default="one-id", init=False)
     number: int = field(default=2, init=False)
     has_real_owners: bool = field(default=False, init=False)
     is_boundary: bool = field(default=True, init=False)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See :class:`~ocibuild.sandbox.rung.Rung`."""
+        return (*_NOTES, *limits(has_processes=self.has_processes, can_be_offline=self.can_be_offline))
 
     def run(
         self,

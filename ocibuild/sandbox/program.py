@@ -12,7 +12,7 @@ from collections.abc import Collection
 from ocibuild.sandbox.entrance import Entrance
 from ocibuild.sandbox.namespace import calling
 
-__all__ = ["CANNOT_EXECUTE", "NOT_FOUND", "become", "execute"]
+__all__ = ["CANNOT_EXECUTE", "NOT_FOUND", "become", "execute", "restore_signals"]
 
 NOT_FOUND, CANNOT_EXECUTE = 127, 126
 """What a shell's exit code is where a program is not there, or cannot be executed (POSIX, "Command Search")."""
@@ -23,7 +23,8 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 def become(entrance: Entrance, *, ignored: Collection[signal.Signals]) -> None:
     """Take the program's identity and folder; ``ignored`` are the signals that it may have again."""
-    for number in (*_IGNORED_BY_PYTHON, *ignored, signal.SIGCHLD):
+    restore_signals()
+    for number in (*ignored, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     os.umask(0o022)
     if entrance.uid is not None and entrance.gid is not None and entrance.mapper != "self":
@@ -35,6 +36,12 @@ def become(entrance: Entrance, *, ignored: Collection[signal.Signals]) -> None:
             os.setresuid(entrance.uid, entrance.uid, entrance.uid)
     with calling(f"chdir({entrance.working_folder})"):
         os.chdir(entrance.working_folder)
+
+
+def restore_signals() -> None:
+    """Let what is executed next have the signals that an interpreter ignores for itself."""
+    for number in _IGNORED_BY_PYTHON:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def execute(entrance: Entrance) -> int:

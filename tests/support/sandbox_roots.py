@@ -13,7 +13,17 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-__all__ = ["Outcome", "copied_root", "driven", "open_folder", "small_root"]
+__all__ = [
+    "DRIVER",
+    "ORDINARY_USER",
+    "Outcome",
+    "copied_root",
+    "driven",
+    "open_folder",
+    "outcome_of",
+    "small_root",
+    "with_delegated_ids",
+]
 
 ORDINARY_USER = 10001
 DRIVER = Path(__file__).with_name("sandbox_driver.py")
@@ -51,6 +61,7 @@ PROGRAMS = (
     "true",
     "yes",
 )
+_MACHINE_USERS = f"root:x:0:0:root:/root:/bin/sh\nordinary:x:{ORDINARY_USER}:{ORDINARY_USER}::/:/bin/sh\n"
 _PASSWD = "root:x:0:0:root:/root:/bin/sh\njovyan:x:1000:1000::/home/jovyan:/bin/sh\nbob:x:33:34::/:/bin/sh\n"
 _GROUP = "root:x:0:\nstaff:x:50:\njovyan:x:1000:\nbobs:x:34:\n"
 
@@ -118,11 +129,14 @@ def copied_root(template: Path, root: Path, *, owner: int) -> Path:
     return root
 
 
-def driven(rung: str, root: Path, *arguments: str, user: int = 0, **fields: Any) -> Outcome:
-    """Run the program in the root on this rung, as this user of this machine; ``fields`` are an Execution's."""
+def driven(rung: str, root: Path, *arguments: str, user: int = 0, within: Sequence[str] = (), **fields: Any) -> Outcome:
+    """Run the program in the root on this rung, as this user of this machine; ``fields`` are an Execution's.
+
+    ``within`` is a command that runs another one, somewhere else.
+    """
     asked = {"rung": rung, "root": str(root), "arguments": arguments, **fields}
     done = subprocess.run(
-        driver_command(),
+        [*within, sys.executable, "-B", DRIVER],
         input=json.dumps(asked),
         capture_output=True,
         text=True,
@@ -136,8 +150,17 @@ def driven(rung: str, root: Path, *arguments: str, user: int = 0, **fields: Any)
     return outcome_of(done.stdout)
 
 
-def driver_command() -> Sequence[str]:
-    return [sys.executable, "-B", str(DRIVER)]
+def with_delegated_ids(folder: Path, ranges: str) -> list[str]:
+    """A command that runs another as the ordinary user, who has these lines in /etc/subuid and /etc/subgid.
+
+    This machine's own files stay as they are: others are mounted over them, for that command alone.
+    """
+    files = []
+    for name, text in (("subuid", ranges), ("subgid", ranges), ("passwd", _MACHINE_USERS)):
+        (folder / name).write_text(text)
+        files += [f"mount --bind {folder / name} /etc/{name}"]
+    become = f'exec setpriv --reuid={ORDINARY_USER} --regid={ORDINARY_USER} --clear-groups "$@"'
+    return ["unshare", "--mount", "sh", "-c", " && ".join([*files, become]), "sh"]
 
 
 def outcome_of(text: str) -> Outcome:
@@ -147,10 +170,10 @@ def outcome_of(text: str) -> Outcome:
     return Outcome(
         answer["output"],
         answer["exit_code"],
-        answer["timed_out"],
-        {(inode, birth): (uid, gid) for inode, birth, uid, gid in answer["owners"]},
+        answer.get("timed_out", False),
+        {(inode, birth): (uid, gid) for inode, birth, uid, gid in answer.get("owners", ())},
         {
             (inode, birth): {name: bytes.fromhex(value) for name, value in each.items()}
-            for inode, birth, each in answer["attributes"]
+            for inode, birth, each in answer.get("attributes", ())
         },
     )
