@@ -10,7 +10,15 @@ from typing import BinaryIO
 
 from ocibuild.core.errors import BuildError, MachineError, OcibuildError, UsageError
 
-__all__ = ["PARTIAL_PREFIX", "map_os_error", "partial_file", "replaced_folder", "replacing"]
+__all__ = [
+    "PARTIAL_PREFIX",
+    "check_new_folder",
+    "check_replaceable",
+    "map_os_error",
+    "partial_file",
+    "replaced_folder",
+    "replacing",
+]
 
 PARTIAL_PREFIX = ".partial-"
 """Names of what is being written. Whatever a killed process leaves under such a name is never read."""
@@ -64,8 +72,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     """
     partial = path.with_name(_partial_name())
     try:
-        if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
-            raise UsageError(f"{path} exists already", hint="remove it, or name a folder that does not exist")
+        _refuse_existing(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir(mode=0o700)
         try:
@@ -75,6 +82,41 @@ def replaced_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise map_os_error(error, attempted=f"writing {path}") from error
+
+
+def check_new_folder(path: Path) -> None:
+    """Raise what :func:`replaced_folder` would raise of this path, as far as that shows before anything is made."""
+    try:
+        _refuse_existing(path)
+    except OSError as error:
+        raise map_os_error(error, attempted=f"writing {path}") from error
+    _check_parent(path)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise what :func:`replacing` would raise of this path, as far as that can be told before anything is made."""
+    if path.is_dir():
+        raise map_os_error(IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)), attempted=f"writing {path}")
+    _check_parent(path)
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+        raise UsageError(f"{path} exists already", hint="remove it, or name a folder that does not exist")
+
+
+def _check_parent(path: Path) -> None:
+    """The folder that is there already must be one, and this user may make something in it."""
+    folder = path.absolute().parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not folder.is_dir():
+        code = errno.ENOTDIR
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        code = errno.EACCES
+    else:
+        return
+    raise map_os_error(OSError(code, f"{folder}: {os.strerror(code)}"), attempted=f"writing {path}")
 
 
 def map_os_error(error: OSError, *, attempted: str) -> OcibuildError:

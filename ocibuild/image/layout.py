@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ocibuild.core.atomic import PARTIAL_PREFIX, map_os_error, replacing
+from ocibuild.core.atomic import PARTIAL_PREFIX, check_replaceable, map_os_error, replacing
 from ocibuild.core.descriptor import OCI_INDEX, Descriptor
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import ImageError, UsageError
@@ -26,6 +26,7 @@ __all__ = [
     "LayoutSource",
     "LayoutTarget",
     "blob_name",
+    "check_layout_target",
     "chosen_descriptor",
     "layout_index",
     "write_layout",
@@ -146,7 +147,7 @@ def write_layout(source: ImageSource, target: LayoutTarget, *, events: EventSink
     UsageError where it is something else.
     """
     folder = target.path
-    _refuse_other_folder(folder)
+    check_layout_target(target)
     source = OciTypedSource(source)
     root = source.root()
     try:
@@ -191,8 +192,13 @@ def _name(root: Descriptor, tag: str, folder: Path) -> None:
         file.write(layout_index(root, tag, existing=existing, where=str(path)))
 
 
-def _refuse_other_folder(folder: Path) -> None:
-    """A folder with other things in it is a slip of the pen (``oci:.``), not a place for blobs."""
+def check_layout_target(target: LayoutTarget) -> None:
+    """A UsageError for a folder with other things in it: a slip of the pen (``oci:.``), not a place for blobs.
+
+    What else :func:`write_layout` would raise is told as far as it can be before anything is made.
+    """
+    folder = target.path
+    check_replaceable(folder / INDEX_FILE)
     if (folder / LAYOUT_FILE).is_file() or not folder.exists():
         return
     # A killed write leaves blobs without the mark, which is written last but one.

@@ -87,8 +87,8 @@ class Partial:
         """The partial file of this digest in ``folder``, which this process has for itself until the block ends.
 
         What an earlier process left is there already. Where another one writes it at this moment, or the file system
-        has no locks, a private file is given instead, removed at the end. The names begin as all unfinished files in
-        a store do, so that those that nobody takes up again are pruned. Raises OSError.
+        has no locks, a private file is given instead, removed at the end, as is one that stayed empty. The names begin
+        as all unfinished files in a store do, so that those that nobody takes up again are pruned. Raises OSError.
         """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{PARTIAL_PREFIX}download-{digest.hex}"
@@ -97,14 +97,13 @@ class Partial:
         if file is None:
             path = path.with_name(f"{path.name}-{os.getpid()}-{os.urandom(4).hex()}")
             file = path.open("x+b")
-        try:
-            with file:
-                partial = cls(file, path, digest)
+        with file:
+            partial = cls(file, path, digest)
+            try:
                 yield partial
-        finally:
-            if is_private:
-                path.unlink(missing_ok=True)
-                path.with_name(path.name + ".json").unlink(missing_ok=True)
+            finally:  # while it is locked: nobody else may have begun to fill it
+                if is_private or not partial.size_bytes:
+                    partial.discard()
 
 
 def _locked(path: Path) -> BinaryIO | None:

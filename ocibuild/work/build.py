@@ -23,7 +23,7 @@ from ocibuild.spec.options import DEFAULT_BASE, BuildOptions
 from ocibuild.spec.repository import RepositorySpec, read_repository, refuse_unsupported
 from ocibuild.store.image_source import StoreSource
 from ocibuild.store.store import Store
-from ocibuild.work.outputs import Output, write_output
+from ocibuild.work.outputs import Output, check_outputs, write_output
 from ocibuild.work.recall import DEFAULT_MAX_AGE_SECONDS, recall_build, remember_build, state_key
 
 if TYPE_CHECKING:
@@ -68,6 +68,11 @@ class BuildRequest:
             [layer_state(layer) for layer in self.catalogue],
             self._locked_state,
         )
+
+    @property
+    def has_unused_lock(self) -> bool:
+        """Whether the repository has a lock and nothing says what to do with it."""
+        return self.lock_file is None and any(file.path == DEFAULT_LOCK for file in self.tree.files)
 
     @property
     def _locked_state(self) -> str:
@@ -162,8 +167,12 @@ def _anchored(options: BuildOptions, folder: Path) -> BuildOptions:
 def build(request: BuildRequest, *, store: Store, environment: Mapping[str, str], events: EventSink) -> BuildOutcome:
     """Make the image, write and push it where the request says, and name it in the store.
 
-    What the store has is not made again; with nothing to make, nothing heavy is even imported.
+    What the store has is not made again; with nothing to make, nothing heavy is even imported. An output that cannot be
+    written is refused before anything is fetched.
     """
+    check_outputs(request.outputs, platforms=request.platforms)
+    if request.has_unused_lock:
+        events(Notice(f"{DEFAULT_LOCK} is not used: what is asked is resolved (--locked takes every version from it)"))
     options = request.options
     max_age = DEFAULT_MAX_AGE_SECONDS if options.max_age_seconds is None else options.max_age_seconds
     if options.locked:

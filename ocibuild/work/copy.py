@@ -10,7 +10,7 @@ from ocibuild.core.reference import Reference
 from ocibuild.store.image_source import StoreSource, import_image
 from ocibuild.store.store import Store
 from ocibuild.work.access import RegistryAccess
-from ocibuild.work.outputs import Output, write_output
+from ocibuild.work.outputs import Output, check_outputs, write_output
 from ocibuild.work.places import open_local_source, registry_reference
 from ocibuild.work.remote import open_remote
 
@@ -52,6 +52,7 @@ def pull_image(
     access: RegistryAccess | None = None,
 ) -> Digest:
     """Copy an image of a registry into the store, under its name, and to each output; its digest."""
+    check_outputs(outputs, platforms=(platform,) if platform else ())
     with open_remote(environment=environment, store=store, events=events, access=access) as remote:
         descriptor = import_image(remote.source(image), store)
     source = StoreSource(store, descriptor, name=str(image))

@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ocibuild.core.atomic import check_new_folder, check_replaceable
 from ocibuild.core.errors import UsageError
 from ocibuild.core.events import EventSink, Notice
 from ocibuild.core.platform import Platform
 from ocibuild.core.reference import Reference
 from ocibuild.image.source import ImageSource
 
-__all__ = ["OUTPUT_TYPES", "Output", "write_output"]
+__all__ = ["OUTPUT_TYPES", "Output", "check_outputs", "write_output"]
 
 OUTPUT_TYPES = ("oci", "oci-archive", "docker-archive", "rootfs")
+_ONE_IMAGE = ("docker-archive", "rootfs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,31 @@ class Output:
 
     def __str__(self) -> str:
         return f"{self.type}:{self.place}"
+
+
+def check_outputs(outputs: Sequence[Output], *, platforms: Sequence[Platform]) -> None:
+    """Raise what :func:`write_output` would raise of these places, as far as that can be told before a build."""
+    for number, output in enumerate(outputs):
+        if output in outputs[:number]:
+            raise UsageError(f"{output} is asked for twice")
+        if len(platforms) > 1 and output.type in _ONE_IMAGE:
+            raise UsageError(
+                f"{output} can hold the image of one platform, and {len(platforms)} are built",
+                hint="write oci:DIR or oci-archive:FILE, or build for one --platform",
+            )
+        match output.type:
+            case "oci":
+                from ocibuild.image.layout import LayoutTarget, check_layout_target  # noqa: PLC0415 - as below
+
+                check_layout_target(LayoutTarget.parse(output.place))
+            case "oci-archive":
+                from ocibuild.image.layout import LayoutTarget  # noqa: PLC0415 - as below
+
+                check_replaceable(LayoutTarget.parse(output.place).path)
+            case "docker-archive":
+                check_replaceable(Path(output.place))
+            case _:
+                check_new_folder(Path(output.place))
 
 
 def write_output(

@@ -147,7 +147,8 @@ def test_a_lock_gives_the_same_versions_later(
     )
     repository(source, apt_txt="hello\n")
     assert program.result("lock", source, "--base", base) == str(source / "ocibuild.lock")
-    program.result("build", source, "--base", base, "--locked")
+    assert "is not used" not in program.run("build", source, "--base", base, "--locked").stderr
+    assert "note: ocibuild.lock is not used: what is asked" in program.run("build", source, "--base", base).stderr
     damaged = repository(tmp_path / "damaged", my_lock="{}")
     assert "not a lock of ocibuild" in program.error(
         "build", source, "--base", base, "--lock", damaged / "my.lock", code=3

@@ -188,13 +188,14 @@ def test_mirrors_are_asked_in_turn(serve: Serve, downloader: Downloader) -> None
     assert downloader.fetch(request(gone.url, wrong.url, good.url)).read_bytes() == DATA
 
 
-def test_no_mirror_has_it(serve: Serve, downloader: Downloader, events: list[Event]) -> None:
+def test_no_mirror_has_it(serve: Serve, downloader: Downloader, blobs: BlobStore, events: list[Event]) -> None:
     gone, denied = serve(lambda _: Reply(404)), serve(lambda _: Reply(403))
     with pytest.raises(NetworkError, match="403 Forbidden"):
         downloader.fetch(request(gone.url, denied.url))
     assert events[-1] == TaskFinished(events[0].task, "failed")  # type: ignore[union-attr]
     with pytest.raises(NetworkError, match="no URL"):
         downloader.fetch(request())
+    assert leftovers(blobs) == []
 
 
 def test_no_space_left(serve: Serve, downloader: Downloader, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
