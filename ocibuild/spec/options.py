@@ -50,8 +50,8 @@ class BuildOptions:
     """Everything that a build can be told. None and empty mean: not said.
 
     ``images`` are references to tag and push, ``outputs`` are ``TYPE:PATH`` texts. ``as_of`` resolves packages as they
-    were on that day. ``environment`` and ``labels`` go into the image's configuration. ``secrets`` are ``ID=PATH``:
-    files of this machine that steps may read. With ``debug_step`` a shell is started where a step fails.
+    were on that day. ``environment`` and ``labels`` go into the image's configuration. ``step_secrets`` are
+    ``ID=PATH``: files of this machine that steps may read. With ``debug_step`` a shell is started where a step fails.
 
     With ``compose`` every configuration file counts, and not only those of the first kind that matches. ``appendix`` is
     text of a Dockerfile (:mod:`.appendix`). ``repository_folder`` is where the repository goes in the image.
@@ -86,7 +86,7 @@ class BuildOptions:
     steps: tuple[StepAsk, ...] = ()
     skip_steps_on: tuple[Platform, ...] = ()
     sandbox: str | None = None
-    secrets: tuple[str, ...] = ()
+    step_secrets: tuple[str, ...] = ()
     step_timeout_seconds: int | None = None
     debug_step: bool = False
     appendix: str | None = None
@@ -125,7 +125,7 @@ class BuildOptions:
             "lock",
             "locked",
             "sandbox",
-            "secrets",  # a secret must not be told from a key
+            "step_secrets",  # a secret must not be told from a key
             "step_timeout_seconds",
             "debug_step",
         }
