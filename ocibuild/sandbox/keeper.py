@@ -7,21 +7,24 @@ input and writes one pickled answer to its standard output; both ends are this p
 import os
 import pickle
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
 
 from ocibuild.core.atomic import map_os_error
-from ocibuild.core.errors import ImageError, MachineError, OcibuildError
+from ocibuild.core.errors import BuildError, ImageError, MachineError, OcibuildError
+from ocibuild.sandbox.capture import CapturedChange, capture_change
+from ocibuild.sandbox.execution import Identity, InodeKey, Owner
 from ocibuild.sandbox.root_state import RootState, load_state, save_state
+from ocibuild.sandbox.selection import CaptureRules
 from ocibuild.sandbox.survey import survey
 from ocibuild.sandbox.tree import Tree
 from ocibuild.sandbox.tree_writer import move_tree
 from ocibuild.sandbox.wanted import WantedTree
 from ocibuild.store.roots import RootFolder
 
-__all__ = ["call", "main", "move", "remove"]
+__all__ = ["call", "capture", "main", "move", "remove"]
 
 _MODULE = "ocibuild.sandbox.keeper"
 
@@ -47,6 +50,29 @@ def keep(root: RootFolder, state: RootState) -> None:
     root.mark_clean(state.chain, state.pieces, sum(known.entry.size_bytes for known in state.paths.values()))
 
 
+def capture(
+    root: RootFolder,
+    owners: Mapping[InodeKey, Owner],
+    attributes: Mapping[InodeKey, Mapping[str, bytes]],
+    identity: Identity,
+    rules: CaptureRules,
+    *,
+    with_owners: bool,
+) -> CapturedChange:
+    """Write down what a step changed since the root was moved; ``owners`` and ``attributes`` are its outcome's."""
+    with Tree(root.tree, root.trash) as tree:
+        state = load_state(root.state)
+        if state is None:
+            raise BuildError("nothing is known of a prepared root: a step ran in it before it was moved to any layers")
+        inodes = frozenset(inode for inode, _ in (*owners, *attributes))
+        found = survey(tree, state, with_owners=with_owners, inodes=inodes)
+        captured, state = capture_change(
+            tree, found, root.change, owners=owners, attributes=attributes, identity=identity, rules=rules
+        )
+        keep(root, state)
+    return captured
+
+
 def remove(path: Path) -> None:
     """Remove a root's folder with all that is in it, folders of any depth and mode."""
     root = RootFolder(path)
@@ -60,7 +86,7 @@ def remove(path: Path) -> None:
     path.rmdir()
 
 
-_OPERATIONS: dict[str, Callable[..., Any]] = {"move": move, "remove": remove}
+_OPERATIONS: dict[str, Callable[..., Any]] = {"move": move, "capture": capture, "remove": remove}
 
 
 def call(keeper: Sequence[str], operation: str, *arguments: Any, **options: Any) -> Any:

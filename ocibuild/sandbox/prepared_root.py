@@ -6,11 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ocibuild.sandbox.capture import CapturedChange
 from ocibuild.sandbox.chain import Chain
-from ocibuild.sandbox.execution import InodeKey, Owner
+from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner
 from ocibuild.sandbox.keeper import call
-from ocibuild.sandbox.root_state import load_state
+from ocibuild.sandbox.root_state import load_state, save_state
 from ocibuild.sandbox.rung import Rung
+from ocibuild.sandbox.selection import CaptureRules
 from ocibuild.sandbox.wanted import wanted_tree
 from ocibuild.store.roots import PreparedRoots, RootFolder
 from ocibuild.store.store import Store
@@ -53,6 +55,32 @@ class PreparedRoot:
             for known in state.paths.values()
             if known.entry.uid or known.entry.gid
         }
+
+    def capture(self, outcome: Outcome, execution: Execution, rules: CaptureRules) -> CapturedChange:
+        """What the program changed that ran in the root since :meth:`move`, as a tar stream and a summary.
+
+        A path is in it only if its type, mode, owner, content, link or attributes differ from what the chain of layers
+        says. A BuildError where the program's user was not allowed a change, by the recorded owners and modes, or left
+        a name that no layer can hold.
+        """
+        attributes = {inode: dict(values) for inode, values in outcome.attributes.items()}
+        captured: CapturedChange = self._call("capture", dict(outcome.owners), attributes, execution.identity, rules)
+        return captured
+
+    def adopt(self, captured: CapturedChange, key: str) -> None:
+        """Let the captured files count as those of the piece with this key, so that a move to it leaves them there.
+
+        Only for a piece whose contents are the captured entries'.
+        """
+        state = load_state(self._folder.state)
+        if state is None:
+            return
+        prefix = f"{captured.digest}/"
+        for path, known in state.paths.items():
+            if known.entry.content.startswith(prefix):
+                content = f"{key}/{known.entry.content.removeprefix(prefix)}"
+                state.paths[path] = known._replace(entry=known.entry._replace(content=content))
+        save_state(state, self._folder.state)
 
     def _call(self, operation: str, *arguments: Any) -> Any:
         return call(self._keeper, operation, self._folder, *arguments, with_owners=self._with_owners)

@@ -59,10 +59,13 @@ class Tree:
 
     def lock_again(self) -> list[str]:
         """Give what was opened up its mode back, and return the paths: their status has changed by it."""
-        paths = sorted(self.opened, reverse=True)
+        modes, self.opened = self.opened, {}
+        paths = sorted(modes, reverse=True)
         for path in paths:
-            self.set_mode(path, self.opened[path])
-        self.opened.clear()
+            self.set_mode(path, modes[path])
+            held = self._folders.pop(path, None)  # opened up again when it is asked for again
+            if held is not None:
+                os.close(held)
         return paths
 
     def close(self) -> None:

@@ -53,6 +53,11 @@ class RootFolder:
         return self.path / "trash"
 
     @property
+    def change(self) -> Path:
+        """What the last step changed, as a tar stream."""
+        return self.path / "change.tar"
+
+    @property
     def is_dirty(self) -> bool:
         """Whether something may have changed the tree since its state was written."""
         return (self.path / _DIRTY).exists() or not self.state.exists()
@@ -173,6 +178,7 @@ def _take(path: Path) -> RootFolder | None:
 
 def _give_back(held: RootFolder) -> None:
     with suppress(FileNotFoundError):  # removed, or taken by somebody to whom it seemed abandoned
+        held.change.unlink(missing_ok=True)
         os.utime(held.path)
         held.path.rename(held.path.with_name(held.path.name.partition("@")[0]))
 

@@ -1,0 +1,79 @@
+"""Whose the files of a tree are, in the image's ids: by the file system, or on rungs that fake it by what is known."""
+
+import stat
+from collections.abc import Mapping
+
+from ocibuild.core.paths import parent
+from ocibuild.sandbox.execution import Identity, InodeKey, Owner
+from ocibuild.sandbox.root_state import Known, StatKey
+from ocibuild.sandbox.survey import Survey
+from ocibuild.sandbox.tree import Tree, born_ns
+
+__all__ = ["Ownership"]
+
+
+class Ownership:
+    """Owners after a step that ran as ``identity``; ``journal`` are the inodes whose owner it decided otherwise.
+
+    On a root without real owners a file that the journal does not name has its recorded owner as long as it is the
+    recorded inode, under whatever name; a new one belongs to the step's user and group, or to the group of a folder
+    with the set-group-id bit (inode(7)).
+    """
+
+    def __init__(self, survey: Survey, tree: Tree, *, identity: Identity, journal: Mapping[InodeKey, Owner]) -> None:
+        self._survey = survey
+        self._tree = tree
+        self._identity = identity
+        self._journal = journal
+        self._numbers = frozenset(inode for inode, _ in journal)
+        self._recorded: dict[int, tuple[str, Known]] | None = None
+        self._found: dict[str, Owner] = {}
+
+    def of(self, path: str) -> Owner:
+        """The owner of a path that is in the tree; root's for the root itself."""
+        if not path:
+            return 0, 0
+        if path not in self._found:
+            self._found[path] = self._owner(path, self._survey.disk[path])
+        return self._found[path]
+
+    def inode(self, path: str) -> InodeKey:
+        """The inode at the path."""
+        known = self._survey.before.paths.get(path)
+        key = self._survey.disk[path]
+        if known is not None and path not in self._survey.touched:
+            return key.inode, known.born_ns
+        if path in self._survey.touched:
+            return key.inode, self._survey.touched[path].born_ns
+        folder, name = self._tree.at(path)
+        return key.inode, born_ns(folder, name)
+
+    def recorded_path(self, path: str) -> str | None:
+        """The recorded path of the inode that is at ``path`` now; None for an inode that the step made."""
+        if self._recorded is None:
+            paths = self._survey.before.paths
+            self._recorded = {known.key.inode: (name, known) for name, known in paths.items()}
+        key = self._survey.disk[path]
+        name, known = self._recorded.get(key.inode, ("", None))
+        return name if known is not None and known.born_ns == self.inode(path)[1] else None
+
+    def _owner(self, path: str, key: StatKey) -> Owner:
+        if self._survey.with_owners:
+            return key.uid, key.gid
+        before = self._survey.before.paths
+        if key.inode in self._numbers:
+            owner = self._journal.get(self.inode(path))
+            if owner is not None:
+                return owner
+        elif path in before and path not in self._survey.touched:
+            return before[path].entry.uid, before[path].entry.gid
+        recorded = self.recorded_path(path)
+        if recorded is not None:
+            return before[recorded].entry.uid, before[recorded].entry.gid
+        return self._identity.uid, self._new_group(path)
+
+    def _new_group(self, path: str) -> int:
+        folder = parent(path)
+        if folder and self._survey.disk[folder].mode & stat.S_ISGID:
+            return self.of(folder)[1]
+        return self._identity.gid
