@@ -38,7 +38,11 @@ DEFAULT_LOCK = "ocibuild.lock"
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """A repository with all options said, and everything of this machine that decides the image's bytes."""
+    """A repository with all options said, and everything of this machine that decides the image's bytes.
+
+    ``index_state`` is what this machine is set up to ask for Python packages. Mirrors are not among it: they hold the
+    same archive.
+    """
 
     folder: Path
     tree: SourceTree
@@ -51,6 +55,7 @@ class BuildRequest:
     outputs: tuple[Output, ...]
     access: "RegistryAccess | None" = None
     lock_file: Path | None = None
+    index_state: str = ""
 
     @property
     def base(self) -> str:
@@ -66,7 +71,7 @@ class BuildRequest:
             [str(platform) for platform in self.platforms],
             self.source_time,
             [layer_state(layer) for layer in self.catalogue],
-            self._locked_state,
+            self._locked_state or self.index_state,
         )
 
     @property
@@ -138,7 +143,14 @@ def read_request(
         tuple(map(Output.parse, options.outputs)),
         access,
         Path(options.lock) if options.lock else folder / DEFAULT_LOCK if options.locked else None,
+        "" if spec.pip.is_empty else _index_state(environment),
     )
+
+
+def _index_state(environment: Mapping[str, str]) -> str:
+    from ocibuild.ecosystem.pip.configuration import machine_index_settings  # noqa: PLC0415 - not all ask for Python
+
+    return machine_index_settings(environment).state
 
 
 def _anchored(options: BuildOptions, folder: Path) -> BuildOptions:

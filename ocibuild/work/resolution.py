@@ -98,7 +98,7 @@ class Resolver:
             [str(base.digest), str(platform), self._archives(), options.apt_recommends],
             [repr(source) for source in options.apt_sources],
             list(options.pip_options),
-            "" if pip.is_empty else state_key(repr(self.python.settings()), sorted(options.environment.items())),
+            "" if pip.is_empty else state_key(self.python.settings().state, sorted(options.environment.items())),
         )
 
         def ask() -> tuple[PlatformLock, Mapping[str, str]]:

@@ -5,6 +5,7 @@ Sources: pip 26.3's ``configuration.py`` and "Configuration" of its documentatio
 """
 
 import configparser
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from ocibuild.core.errors import UsageError
 from ocibuild.ecosystem.pip.formats import Formats
 
-__all__ = ["IndexSettings", "read_index_settings"]
+__all__ = ["IndexSettings", "machine_index_settings", "read_index_settings"]
 
 _TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 
@@ -38,6 +39,13 @@ class IndexSettings:
     proxy: str | None = None
     formats: Formats = field(default_factory=Formats)
 
+    @property
+    def state(self) -> str:
+        """All that may change what is resolved: the settings, and what the constraint files hold. For keys only."""
+        files = [Path(path) for path in self.constraints if "://" not in path]
+        texts = [path.read_bytes() if path.is_file() else None for path in files]
+        return repr((self, texts))
+
     def joined(self, other: "IndexSettings") -> "IndexSettings":
         """Both settings: lists one after the other, and of two single values the other's."""
         return IndexSettings(
@@ -57,6 +65,13 @@ class IndexSettings:
 
 def _distinct(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
+
+
+def machine_index_settings(environment: Mapping[str, str]) -> IndexSettings:
+    """The settings that count for this program on this machine (:func:`read_index_settings`)."""
+    return read_index_settings(
+        environment, home=Path(environment.get("HOME") or "/nonexistent"), prefix=Path(sys.prefix)
+    )
 
 
 def read_index_settings(
