@@ -131,7 +131,7 @@ _OPTIONS = (
     ),
     click.option(
         "--secret",
-        "secrets",
+        "step_secrets",
         multiple=True,
         type=_Parsed("secret", parse_secret),
         metavar="ID=PATH",

@@ -67,8 +67,9 @@ class Outcome:
     """How a program ended. ``exit_code`` is 128 plus the signal's number where a signal ended it.
 
     ``owners`` are of the inodes whose owner the run decided otherwise than ``Execution.identity`` creating a file does:
-    chown, or creation under another id. It is empty on rungs with real owners, where the file system itself tells.
-    ``attributes`` are extended attributes that the rung could only record (file capabilities), likewise.
+    chown, or creation under another id; an id of -1 is left as it is without. It is empty on rungs with real owners,
+    where the file system itself tells. ``attributes`` are extended attributes that the rung could only record (file
+    capabilities), likewise.
     """
 
     exit_code: int

@@ -22,6 +22,7 @@ class Journal:
 
     ``uid``, ``gid`` and ``groups`` are the program's; ``owners`` what is recorded of files that were there before;
     ``started`` is the time (nanoseconds since the epoch) from which on a file that is born is the program's own.
+    In ``owners`` an id of -1 is left open: of a new file it may be its folder's, which is not known here.
     """
 
     def __init__(
@@ -43,12 +44,16 @@ class Journal:
 
     def owner(self, key: Key) -> tuple[int, int]:
         """To whom the file belongs, as far as is known."""
+        user, group = self._known(key)
+        return (self._uid if user == _UNCHANGED else user, self._gid if group == _UNCHANGED else group)
+
+    def _known(self, key: Key) -> tuple[int, int]:
         known = self.owners.get(key) or self._before.get(key)
         if known is not None:
             return known
         # A file system without times of birth does not tell old files from new ones: the program's is then assumed.
         was_there = 0 < key[1] < self._started
-        return (0, 0) if was_there else (self._uid, self._gid)
+        return (0, 0) if was_there else (_UNCHANGED, _UNCHANGED)
 
     def may_chown(self, key: Key, uid: int, gid: int) -> bool:
         """Whether the program may do this (chown(2), "EPERM")."""
@@ -59,7 +64,7 @@ class Journal:
 
     def chown(self, key: Key, uid: int, gid: int) -> None:
         """Note the new owner; the file's capabilities are gone, as the kernel has it."""
-        user, group = self.owner(key)
+        user, group = self._known(key)
         self.owners[key] = (user if uid == _UNCHANGED else uid, group if gid == _UNCHANGED else gid)
         self.capabilities.pop(key, None)
 

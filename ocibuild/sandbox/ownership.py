@@ -11,6 +11,8 @@ from ocibuild.sandbox.tree import Tree, born_ns
 
 __all__ = ["Ownership"]
 
+_OPEN = (-1, -1)
+
 
 class Ownership:
     """Owners after a step that ran as ``identity``; ``journal`` are the inodes whose owner it decided otherwise.
@@ -60,12 +62,16 @@ class Ownership:
     def _owner(self, path: str, key: StatKey) -> Owner:
         if self._survey.with_owners:
             return key.uid, key.gid
+        uid, gid = self._journal.get(self.inode(path), _OPEN) if key.inode in self._numbers else _OPEN
+        if -1 in (uid, gid):
+            else_uid, else_gid = self._undecided(path, key)
+            return (else_uid if uid == -1 else uid, else_gid if gid == -1 else gid)
+        return uid, gid
+
+    def _undecided(self, path: str, key: StatKey) -> Owner:
+        """The owner as far as the journal does not say."""
         before = self._survey.before.paths
-        if key.inode in self._numbers:
-            owner = self._journal.get(self.inode(path))
-            if owner is not None:
-                return owner
-        elif path in before and path not in self._survey.touched:
+        if key.inode not in self._numbers and path in before and path not in self._survey.touched:
             return before[path].entry.uid, before[path].entry.gid
         recorded = self.recorded_path(path)
         if recorded is not None:

@@ -267,7 +267,7 @@ def _step_settings(request: "BuildRequest", platform: Platform, environment: Map
     options = request.options
     return StepSettings(
         options.sandbox or "auto",
-        secret_mounts(options.secrets, home=environment.get("HOME") or "/"),
+        secret_mounts(options.step_secrets, home=environment.get("HOME") or "/"),
         options.step_timeout_seconds,
         options.debug_step,
         skipped=platform in options.skip_steps_on,
