@@ -16,6 +16,7 @@ from ocibuild.sandbox.process import EntryError
 from ocibuild.sandbox.reasons import DELEGATE_IDS, explain
 from ocibuild.sandbox.rung import Rung
 from ocibuild.sandbox.sub_ids import SubIdsRung
+from ocibuild.sandbox.trap import TrapRung
 from ocibuild.sandbox.trial import Attempt, Trial, enter_trial_root, trial_root
 
 __all__ = ["AUTOMATIC", "RUNG_NAMES", "choose", "try_rungs"]
@@ -106,8 +107,11 @@ def _try_name_spaces(rung: SubIdsRung | OneIdRung, scratch: Path | None, *, owne
                 return rung
 
 
-def _try_trap(_scratch: Path | None) -> Rung:
-    raise MachineError("ocibuild-root is not part of this installation")
+def _try_trap(scratch: Path | None) -> Rung:
+    rung = TrapRung.of_this_machine()
+    with trial_root(scratch) as (root, mounts):
+        enter_trial_root(rung, root, mounts=mounts, known=Path("/known"), owned=Path("/owned"))
+    return rung
 
 
 def _try_chroot(scratch: Path | None) -> Rung:

@@ -1,0 +1,386 @@
+/*
+ * Links and files of /proc that would show where the root lies on this machine, or as whom the process runs there. The
+ * files are copied, translated, into a memory file that the program gets instead.
+ */
+#include "proc.h"
+
+#include "process.h"
+#include "state.h"
+
+#include <linux/memfd.h>
+
+enum { LINE_SIZE = 3 * PATH_SIZE };
+
+const void *program_auxiliary;
+size_t program_auxiliary_size;
+
+static const char *const TRANSLATED_NAMES[] = {
+    "exe", "cwd", "root", "maps", "smaps", "mounts", "mountinfo", "mountstats", "status", "cmdline", "auxv",
+};
+
+static bool is_number(const char *name, size_t length) {
+    for (size_t at = 0; at < length; at++)
+        if (name[at] < '0' || name[at] > '9')
+            return false;
+    return length > 0;
+}
+
+bool is_translated_proc_name(const char *name, size_t length) {
+    for (size_t at = 0; at < LENGTH_OF(TRANSLATED_NAMES); at++)
+        if (string_length(TRANSLATED_NAMES[at]) == length && memcmp(name, TRANSLATED_NAMES[at], length) == 0)
+            return true;
+    return is_number(name, length);
+}
+
+/* The start of /proc/PID/cmdline; its length. `outside` is any file in the folder of the process. */
+static long read_command_line(const char *outside, char *bytes, size_t size) {
+    char path[PATH_SIZE];
+    if (failed(copy_string(path, sizeof path, outside)))
+        return -ENAMETOOLONG;
+    keep_folder(path);
+    struct text text = {path, sizeof path, string_length(path), false};
+    add(&text, "/cmdline");
+    long descriptor = kernel(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    if (failed(descriptor))
+        return descriptor;
+    long length = kernel(__NR_read, descriptor, bytes, size - 1);
+    kernel(__NR_close, descriptor);
+    if (!failed(length))
+        bytes[length] = 0;
+    return length;
+}
+
+/* The n-th of the loader's arguments in a command line; NULL where it is of no program of a run. */
+static const char *loader_argument(const char *bytes, long length, unsigned number) {
+    const char *at = bytes, *end = bytes + length;
+    if (length <= 0 || !strings_are_equal(at, LOADER_NAME))
+        return NULL;
+    while (number-- && at < end)
+        at += string_length(at) + 1;
+    return at < end ? at : NULL;
+}
+
+/* Room for the loader's arguments, and then some of the program's own. */
+enum { COMMAND_LINE_SIZE = PROCESS_TEXT_SIZE + 3 * PATH_SIZE };
+
+/* Inside path of the program of the process whose "exe" this is. */
+static bool find_executable(const char *outside, char *target) {
+    char bytes[COMMAND_LINE_SIZE];
+    long length = read_command_line(outside, bytes, sizeof bytes);
+    const char *path = loader_argument(bytes, length, 3);
+    const char *root = current_process()->root;
+    if (!path || !is_below(path, root))
+        return false;
+    return copy_string(target, PATH_SIZE, path + string_length(root)) == 0;
+}
+
+static bool names_no_path(const char *target) {
+    for (const char *at = target; *at && *at != '/'; at++)
+        if (*at == ':')
+            return true; /* "pipe:[1]", "anon_inode:[eventfd]" */
+    return starts_with(target, "/memfd:") || starts_with(target, "/dev/zero (");
+}
+
+bool read_proc_link(const char *outside, bool is_last, char *target) {
+    const char *name = last_component(outside);
+    if (strings_are_equal(name, "exe"))
+        return find_executable(outside, target);
+    if (strings_are_equal(name, "root"))
+        return copy_string(target, PATH_SIZE, "/") == 0;
+    long length = kernel(__NR_readlinkat, AT_FDCWD, outside, target, PATH_SIZE - 1);
+    if (failed(length))
+        return false;
+    target[length] = 0;
+    if (target[0] != '/')
+        return !names_no_path(target);
+    if (is_last || names_no_path(target))
+        return false;
+    return inside_of(target, target);
+}
+
+long show_proc_link(const char *outside, char *target) {
+    const char *name = last_component(outside);
+    if (strings_are_equal(name, "root")) {
+        copy_string(target, PATH_SIZE, "/");
+        return 1;
+    }
+    long length = kernel(__NR_readlinkat, AT_FDCWD, outside, target, PATH_SIZE - 1);
+    if (failed(length))
+        return length;
+    target[length] = 0;
+    if (strings_are_equal(name, "exe"))
+        find_executable(outside, target);
+    else if (target[0] == '/' && !names_no_path(target))
+        inside_of(target, target);
+    return (long)string_length(target);
+}
+
+/* A view is made line by line: what is written for a line is up to its function. */
+struct view {
+    const struct place *place;
+    int target;
+    char bytes[LINE_SIZE];
+    struct text written;
+    char root_mount[PATH_SIZE];    /* the mount point that holds the root */
+    const struct process *process; /* whose file it is */
+};
+typedef void (*line_function)(struct view *view, char *line);
+
+static void flush(struct view *view) {
+    kernel(__NR_write, view->target, view->written.bytes, view->written.length);
+    view->written.length = 0;
+}
+
+static void write_text(struct view *view, const char *string) {
+    size_t length = string_length(string);
+    if (view->written.length + length >= view->written.size)
+        flush(view);
+    add_bytes(&view->written, string, length);
+}
+
+/* Calls the function for each line of the file; a line that is longer than any of the kernel's is cut. */
+static long for_each_line(struct view *view, line_function function) {
+    char bytes[LINE_SIZE];
+    size_t used = 0;
+    long source = kernel(__NR_openat, AT_FDCWD, view->place->outside, O_RDONLY | O_CLOEXEC);
+    if (failed(source))
+        return source;
+    for (;;) {
+        long got = kernel(__NR_read, source, bytes + used, sizeof bytes - 1 - used);
+        if (got <= 0)
+            break;
+        used += (size_t)got;
+        size_t start = 0;
+        for (size_t at = 0; at < used; at++) {
+            if (bytes[at] != '\n')
+                continue;
+            bytes[at] = 0;
+            function(view, bytes + start);
+            start = at + 1;
+        }
+        memmove(bytes, bytes + start, used - start);
+        used -= start;
+        if (used == sizeof bytes - 1)
+            used = 0;
+    }
+    kernel(__NR_close, source);
+    return 0;
+}
+
+/* maps, smaps: the path is what begins with the line's first slash. */
+static void write_map(struct view *view, char *line) {
+    char *path = line;
+    while (*path && *path != '/')
+        path++;
+    if (*path) {
+        char outside[PATH_SIZE];
+        copy_string(outside, sizeof outside, path);
+        *path = 0;
+        write_text(view, line);
+        if (is_below(outside, state->loader) || is_below(outside, state_path))
+            copy_string(outside, sizeof outside, "[ocibuild-root]");
+        else
+            inside_of(outside, outside);
+        write_text(view, outside);
+    } else {
+        write_text(view, line);
+    }
+    write_text(view, "\n");
+}
+
+/* The field of the mount point in "mounts" and "mountinfo" (proc(5)). */
+static unsigned mount_point_field(const struct place *place) {
+    return strings_are_equal(last_component(place->outside), "mountinfo") ? 4 : 1;
+}
+
+static char *field_of(char *line, unsigned number) {
+    while (number--) {
+        while (*line && *line != ' ')
+            line++;
+        if (*line)
+            line++;
+    }
+    return line;
+}
+
+/* The mount point alone, and in `rest` where the line goes on. */
+static void read_mount_point(char *field, char *mount_point, char **rest) {
+    char *end = field;
+    while (*end && *end != ' ')
+        end++;
+    struct text text = text_in(mount_point, PATH_SIZE);
+    add_bytes(&text, field, (size_t)(end - field));
+    *rest = end;
+}
+
+static void find_root_mount(struct view *view, char *line) {
+    char mount_point[PATH_SIZE];
+    char *rest;
+    read_mount_point(field_of(line, mount_point_field(view->place)), mount_point, &rest);
+    bool holds_root = strings_are_equal(mount_point, "/") || is_below(state->root, mount_point);
+    if (holds_root && string_length(mount_point) >= string_length(view->root_mount))
+        copy_string(view->root_mount, sizeof view->root_mount, mount_point);
+}
+
+/* Only what is in the root is told: the root itself, and the file systems of this machine that appear there. */
+static void write_mount(struct view *view, char *line) {
+    char mount_point[PATH_SIZE], inside[PATH_SIZE];
+    char *field = field_of(line, mount_point_field(view->place)), *rest;
+    read_mount_point(field, mount_point, &rest);
+    if (strings_are_equal(mount_point, view->root_mount))
+        copy_string(inside, sizeof inside, "/");
+    else if (!inside_of(mount_point, inside))
+        return;
+    *field = 0;
+    write_text(view, line);
+    write_text(view, inside);
+    write_text(view, rest);
+    write_text(view, "\n");
+}
+
+static void write_numbers(struct view *view, const char *name, const uint32_t *numbers, size_t count,
+                          const char *separator) {
+    char bytes[GROUP_LIMIT * 11 + 32];
+    struct text text = text_in(bytes, sizeof bytes);
+    add(&text, name);
+    for (size_t at = 0; at < count; at++) {
+        add(&text, separator);
+        add_decimal(&text, numbers[at]);
+    }
+    add(&text, "\n");
+    write_text(view, bytes);
+}
+
+static void write_capabilities(struct view *view, const char *name, uint64_t capabilities) {
+    char bytes[64], digits[20];
+    struct text text = text_in(bytes, sizeof bytes), number = text_in(digits, sizeof digits);
+    add_hexadecimal(&number, capabilities);
+    add(&text, name);
+    add(&text, "\t");
+    for (size_t zeros = 16 - number.length; zeros; zeros--)
+        add(&text, "0");
+    add(&text, digits);
+    add(&text, "\n");
+    write_text(view, bytes);
+}
+
+static void write_status(struct view *view, char *line) {
+    const struct identity *identity = &view->process->identity;
+    if (starts_with(line, "Uid:"))
+        write_numbers(view, "Uid:", &identity->real_uid, 4, "\t");
+    else if (starts_with(line, "Gid:"))
+        write_numbers(view, "Gid:", &identity->real_gid, 4, "\t");
+    else if (starts_with(line, "Groups:"))
+        write_numbers(view, "Groups:\t", identity->groups, identity->group_count, " ");
+    else if (starts_with(line, "CapInh:"))
+        write_capabilities(view, "CapInh:", identity->inheritable);
+    else if (starts_with(line, "CapPrm:"))
+        write_capabilities(view, "CapPrm:", identity->permitted);
+    else if (starts_with(line, "CapEff:"))
+        write_capabilities(view, "CapEff:", identity->effective);
+    else if (starts_with(line, "CapBnd:"))
+        write_capabilities(view, "CapBnd:", identity->bounding);
+    else if (starts_with(line, "CapAmb:"))
+        write_capabilities(view, "CapAmb:", identity->ambient);
+    else if (starts_with(line, "NoNewPrivs:"))
+        write_text(view, identity->no_new_privileges ? "NoNewPrivs:\t1\n" : "NoNewPrivs:\t0\n");
+    else if (starts_with(line, "Seccomp:"))
+        write_text(view, view->process->has_filter ? "Seccomp:\t2\n" : "Seccomp:\t0\n");
+    else if (!starts_with(line, "Seccomp_filters:")) {
+        write_text(view, line);
+        write_text(view, "\n");
+    }
+}
+
+static long view_status(struct view *view) {
+    /* Of another process only the identity is known that its program started with. */
+    struct process other;
+    char bytes[COMMAND_LINE_SIZE], path[PATH_SIZE], own[DESCRIPTOR_PATH_SIZE];
+    struct text text = text_in(own, sizeof own);
+    add(&text, "/proc/");
+    add_decimal(&text, (unsigned long)kernel(__NR_getpid));
+    copy_string(path, sizeof path, view->place->outside);
+    view->process = current_process();
+    if (!is_below(path, own)) {
+        uint64_t mask;
+        bool ignores;
+        long length = read_command_line(path, bytes, sizeof bytes);
+        const char *process = loader_argument(bytes, length, 2);
+        if (process && read_process(process, &other, &mask, &ignores))
+            view->process = &other;
+        else
+            return -ENOSYS;
+    }
+    return for_each_line(view, write_status);
+}
+
+static long view_mounts(struct view *view) {
+    long result = for_each_line(view, find_root_mount);
+    return result ? result : for_each_line(view, write_mount);
+}
+
+static long view_maps(struct view *view) {
+    return for_each_line(view, write_map);
+}
+
+static long view_command_line(struct view *view) {
+    char bytes[LINE_SIZE];
+    long source = kernel(__NR_openat, AT_FDCWD, view->place->outside, O_RDONLY | O_CLOEXEC);
+    if (failed(source))
+        return source;
+    long got = kernel(__NR_read, source, bytes, sizeof bytes);
+    unsigned left_out = got > 0 && strings_are_equal(bytes, LOADER_NAME) ? LOADER_ARGUMENTS : 0;
+    for (; got > 0; got = kernel(__NR_read, source, bytes, sizeof bytes)) {
+        long start = 0;
+        for (; left_out && start < got; start++)
+            if (!bytes[start])
+                left_out--;
+        kernel(__NR_write, view->target, bytes + start, got - start);
+    }
+    kernel(__NR_close, source);
+    return got;
+}
+
+static long view_auxiliary(struct view *view) {
+    char own[DESCRIPTOR_PATH_SIZE];
+    struct text text = text_in(own, sizeof own);
+    add(&text, "/proc/");
+    add_decimal(&text, (unsigned long)kernel(__NR_getpid));
+    if (!is_below(view->place->outside, own))
+        return -ENOSYS;
+    kernel(__NR_write, view->target, program_auxiliary, program_auxiliary_size);
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    long (*make)(struct view *view);
+} VIEWS[] = {
+    {"maps", view_maps},       {"smaps", view_maps},        {"mounts", view_mounts},
+    {"status", view_status},   {"mountinfo", view_mounts},  {"cmdline", view_command_line},
+    {"auxv", view_auxiliary},
+};
+
+long open_proc_view(const struct place *place, int flags) {
+    if ((flags & O_ACCMODE) != O_RDONLY || (flags & (O_PATH | O_DIRECTORY)))
+        return -ENOSYS;
+    for (size_t at = 0; at < LENGTH_OF(VIEWS); at++) {
+        if (!strings_are_equal(last_component(place->outside), VIEWS[at].name))
+            continue;
+        struct view view = {.place = place};
+        view.written = text_in(view.bytes, sizeof view.bytes);
+        long target = kernel(__NR_memfd_create, VIEWS[at].name, flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
+        if (failed(target))
+            return -ENOSYS;
+        view.target = (int)target;
+        long result = VIEWS[at].make(&view);
+        flush(&view);
+        if (result) {
+            kernel(__NR_close, target);
+            return result;
+        }
+        kernel(__NR_lseek, target, 0, 0);
+        return target;
+    }
+    return -ENOSYS;
+}

@@ -1,0 +1,429 @@
+/*
+ * Sockets: the paths of AF_UNIX addresses, who is at the other end, and the network where the run has none.
+ *
+ * An address has room for 107 bytes, and an outside path is longer than an inside one. So it is written through the run's
+ * short link to the root; where that is too long as well, through an open descriptor of the socket's folder, which works
+ * but is what getsockname(2) then shows.
+ */
+#include "access.h"
+#include "calls.h"
+#include "path.h"
+#include "process.h"
+#include "state.h"
+#include "trap.h"
+
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/un.h>
+
+enum {
+    FAMILY_UNIX = 1,
+    FAMILY_INET = 2,
+    FAMILY_INET6 = 10,
+    SOCKET_LEVEL = 1,      /* SOL_SOCKET */
+    PEER_CREDENTIALS = 17, /* SO_PEERCRED */
+    PATH_OFFSET = offsetof(struct sockaddr_un, sun_path),
+    ADDRESS_SIZE = sizeof(struct sockaddr_un) + 1, /* the kernel adds an ending zero where none was */
+    PASSED_CREDENTIALS = 2, /* SCM_CREDENTIALS */
+};
+
+/* sendmsg(2), recvmsg(2): the kernel's own forms. */
+struct message {
+    void *name;
+    int name_size;
+    void *parts;
+    size_t part_count;
+    void *control;
+    size_t control_size;
+    unsigned flags;
+};
+
+struct message_and_length {
+    struct message message;
+    unsigned length;
+};
+
+struct control_header {
+    size_t size;
+    int level;
+    int type;
+};
+
+struct credentials {
+    int process;
+    uint32_t uid;
+    uint32_t gid;
+};
+
+/* --- Addresses that a program gives ------------------------------------------------------------------------------- */
+
+static bool is_path_address(const struct sockaddr_un *address, long size) {
+    return size > PATH_OFFSET && size <= (long)sizeof *address && is_readable(address, (size_t)size) &&
+           address->sun_family == FAMILY_UNIX && address->sun_path[0];
+}
+
+static bool is_loopback(const void *address, long size) {
+    const struct sockaddr_in *inet = address;
+    const struct sockaddr_in6 *inet6 = address;
+    if (inet->sin_family == FAMILY_INET && size >= (long)sizeof *inet) {
+        uint8_t first = *(const uint8_t *)&inet->sin_addr;
+        return first == 127 || first == 0;
+    }
+    if (inet->sin_family == FAMILY_INET6 && size >= (long)sizeof *inet6 - 4) {
+        const uint8_t *bytes = inet6->sin6_addr.s6_addr;
+        for (unsigned at = 0; at < 15; at++)
+            if (bytes[at])
+                return false;
+        return bytes[15] <= 1; /* "::" and "::1" */
+    }
+    return true;
+}
+
+/* Without a network there is this machine's own loopback, as in a network name space of its own. */
+static bool is_unreachable(const void *address, long size) {
+    return !(state->flags & RUN_HAS_NETWORK) && size >= 2 && is_readable(address, (size_t)(size < 28 ? size : 28)) &&
+           !is_loopback(address, size);
+}
+
+static bool write_address(struct sockaddr_un *address, const char *folder, const char *rest, long *size) {
+    struct text text = text_in(address->sun_path, sizeof address->sun_path);
+    add(&text, folder);
+    add(&text, rest);
+    *size = (long)(PATH_OFFSET + text.length + 1);
+    return !text.is_cut;
+}
+
+/*
+ * The outside address for an inside one. `descriptor` must stay open while the address is used, if it is not -1. `place` is
+ * the socket's file.
+ */
+static long translate_address(const struct sockaddr_un *given, long given_size, unsigned wanted, struct place *place,
+                              struct sockaddr_un *address, long *size, int *descriptor) {
+    char path[sizeof given->sun_path + 1], outside[PATH_SIZE];
+    size_t length = (size_t)given_size - PATH_OFFSET;
+    memcpy(path, given->sun_path, length);
+    path[length] = 0;
+    *descriptor = -1;
+    *address = (struct sockaddr_un){.sun_family = FAMILY_UNIX};
+    long result = find_place(place, AT_FDCWD, path, wanted | WANT_OBJECT | WANT_WALK);
+    if (result)
+        return result;
+    copy_string(outside, sizeof outside, place->outside);
+    bool is_in_root = place->zone == IN_ROOT && is_below(outside, state->root);
+    if (is_in_root && state->short_root[0] &&
+        write_address(address, state->short_root, outside + string_length(state->root), size))
+        return 0;
+    if (write_address(address, outside, "", size))
+        return 0;
+    const char *name = last_component(outside);
+    char short_path[DESCRIPTOR_PATH_SIZE], rest[sizeof address->sun_path];
+    struct text text = text_in(rest, sizeof rest);
+    add(&text, "/");
+    add(&text, name);
+    if (text.is_cut)
+        return -ENAMETOOLONG;
+    keep_folder(outside);
+    long folder = kernel(__NR_openat, AT_FDCWD, outside, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (failed(folder))
+        return folder;
+    *descriptor = (int)folder;
+    descriptor_path(short_path, *descriptor);
+    if (write_address(address, short_path, rest, size))
+        return 0;
+    kernel(__NR_close, folder);
+    *descriptor = -1;
+    return -ENAMETOOLONG;
+}
+
+/* Connecting to a socket, or sending to it, needs its file to be writable. */
+static long translate_peer(const struct sockaddr_un *given, long given_size, struct sockaddr_un *address, long *size,
+                           int *descriptor) {
+    struct place place;
+    long result = translate_address(given, given_size, FOLLOW_LAST, &place, address, size, descriptor);
+    if (!result && place.exists)
+        result = check_object(&place, ACCESS_WRITE);
+    if (result && *descriptor >= 0) {
+        kernel(__NR_close, *descriptor);
+        *descriptor = -1;
+    }
+    return result;
+}
+
+long call_bind(struct call *call) {
+    const struct sockaddr_un *given = (const void *)call->arguments[1];
+    long given_size = (int)call->arguments[2], size;
+    struct sockaddr_un address;
+    struct place place;
+    int descriptor;
+    if (!is_path_address(given, given_size))
+        return make_call(call);
+    long result = translate_address(given, given_size, 0, &place, &address, &size, &descriptor);
+    if (result)
+        return result;
+    result = place.exists ? -EADDRINUSE : check_entry_change(&place);
+    if (!result)
+        result = WITH_ACCESS(&place, false, kernel(__NR_bind, call->arguments[0], &address, size));
+    if (descriptor >= 0)
+        kernel(__NR_close, descriptor);
+    if (!result) {
+        const struct identity *identity = &current_process()->identity;
+        struct owner owner = {identity->file_uid, identity->file_gid};
+        bool is_default = !owner.uid && !owner.gid && !state->start_uid && !state->start_gid;
+        struct file_key key;
+        if (place.zone == IN_ROOT && !is_default && !file_key_at(AT_FDCWD, place.outside, AT_SYMLINK_NOFOLLOW, &key))
+            record_owner(key, owner);
+    }
+    return result;
+}
+
+/* connect and sendto have the address at different arguments. */
+static long go_with_address(struct call *call, unsigned argument) {
+    const struct sockaddr_un *given = (const void *)call->arguments[argument];
+    long given_size = (int)call->arguments[argument + 1], size;
+    if (given && is_unreachable(given, given_size))
+        return -ENETUNREACH;
+    struct gate *gate = take_gate(call);
+    unsigned long arguments[6];
+    memcpy(arguments, call->arguments, sizeof arguments);
+    if (given && is_path_address(given, given_size)) {
+        struct sockaddr_un *address = (struct sockaddr_un *)gate->space;
+        long result = translate_peer(given, given_size, address, &size, &gate->descriptor);
+        if (result) {
+            give_up_gate(gate);
+            return result;
+        }
+        arguments[argument] = (unsigned long)address;
+        arguments[argument + 1] = (unsigned long)size;
+    }
+    return go_through(call, gate, arguments);
+}
+
+long call_connect(struct call *call) {
+    return go_with_address(call, 1);
+}
+
+long call_sendto(struct call *call) {
+    return go_with_address(call, 4);
+}
+
+/* --- Messages ----------------------------------------------------------------------------------------------------- */
+
+/* What a gate's space holds for sendmsg. */
+struct sent_message {
+    struct message message;
+    struct sockaddr_un address;
+    unsigned char control[64];
+};
+
+/*
+ * A process may only pass on its own ids, and the kernel knows others for it than the program does. Only a control part
+ * with nothing else in it is looked at; that is how everybody passes them.
+ */
+static void pass_outside_ids(struct sent_message *sent) {
+    struct message *message = &sent->message;
+    const struct control_header *given = message->control;
+    size_t size = sizeof *given + sizeof(struct credentials);
+    if (message->control_size < size || message->control_size > sizeof sent->control ||
+        !is_readable(given, message->control_size) || given->level != SOCKET_LEVEL ||
+        given->type != PASSED_CREDENTIALS)
+        return;
+    memcpy(sent->control, given, message->control_size);
+    struct credentials *credentials = (void *)(sent->control + sizeof *given);
+    credentials->uid = outside_uid;
+    credentials->gid = outside_gid;
+    message->control = sent->control;
+}
+
+/* 0, or why the message cannot be sent. The gate's space holds the message that is sent instead. */
+static long translate_message(const struct message *given, struct gate *gate) {
+    struct sent_message *sent = (struct sent_message *)gate->space;
+    _Static_assert(sizeof *sent <= GATE_SPACE_SIZE, "a gate has room for a message");
+    sent->message = *given;
+    if (given->name && is_unreachable(given->name, given->name_size))
+        return -ENETUNREACH;
+    pass_outside_ids(sent);
+    if (!given->name || !is_path_address(given->name, given->name_size))
+        return 0;
+    long size = 0;
+    long result = translate_peer(given->name, given->name_size, &sent->address, &size, &gate->descriptor);
+    sent->message.name = &sent->address;
+    sent->message.name_size = (int)size;
+    return result;
+}
+
+long call_sendmsg(struct call *call) {
+    const struct message *given = (const void *)call->arguments[1];
+    if (!is_readable(given, sizeof *given))
+        return -EFAULT;
+    struct gate *gate = take_gate(call);
+    long result = translate_message(given, gate);
+    if (result) {
+        give_up_gate(gate);
+        return result;
+    }
+    unsigned long arguments[6] = {call->arguments[0], (unsigned long)gate->space, call->arguments[2]};
+    return go_through(call, gate, arguments);
+}
+
+static long finish_first_message(struct gate *gate, long result) {
+    if (failed(result))
+        return result;
+    ((struct message_and_length *)gate->arguments[1])->length = (unsigned)result;
+    return 1;
+}
+
+static bool needs_translating(const struct message *message) {
+    return (message->name && (is_path_address(message->name, message->name_size) ||
+                              is_unreachable(message->name, message->name_size))) ||
+           message->control;
+}
+
+/* May send fewer messages than it was given: so the first alone is sent where it needs translating. */
+long call_sendmmsg(struct call *call) {
+    struct message_and_length *given = (void *)call->arguments[1];
+    size_t count = (unsigned)call->arguments[2], plain = 0;
+    unsigned long arguments[6];
+    memcpy(arguments, call->arguments, sizeof arguments);
+    if (count && !is_readable(given, sizeof *given))
+        return -EFAULT;
+    while (plain < count && is_readable(&given[plain], sizeof *given) && !needs_translating(&given[plain].message))
+        plain++;
+    struct gate *gate = take_gate(call);
+    if (plain || !count) {
+        arguments[2] = plain;
+        return go_through(call, gate, arguments);
+    }
+    long result = translate_message(&given->message, gate);
+    if (result) {
+        give_up_gate(gate);
+        return result;
+    }
+    call->number = __NR_sendmsg;
+    gate->finish = finish_first_message;
+    unsigned long alone[6] = {call->arguments[0], (unsigned long)gate->space, call->arguments[3]};
+    return go_through(call, gate, alone);
+}
+
+/* --- Addresses that a program gets -------------------------------------------------------------------------------- */
+
+/*
+ * The kernel wrote an outside address, of the size that is at `size`; what the program gave room for is `room`. It becomes
+ * the inside one.
+ */
+static void show_address(struct sockaddr_un *address, int *size, int room) {
+    char outside[ADDRESS_SIZE + 1], inside[PATH_SIZE];
+    int length = *size - PATH_OFFSET;
+    bool is_whole = *size <= room;
+    if (length <= 0 || !is_whole || address->sun_family != FAMILY_UNIX || !address->sun_path[0] ||
+        length > ADDRESS_SIZE)
+        return;
+    memcpy(outside, address->sun_path, (size_t)length);
+    outside[length] = 0;
+    if (!inside_of(outside, inside))
+        return;
+    size_t inside_length = string_length(inside) + 1;
+    if (inside_length > (size_t)length)
+        return; /* cannot be: an inside path is the shorter one */
+    memcpy(address->sun_path, inside, inside_length);
+    *size = (int)(PATH_OFFSET + inside_length);
+}
+
+/* getsockname, getpeername */
+long call_get_address(struct call *call) {
+    int *size = (int *)call->arguments[2];
+    if (!is_readable(size, sizeof *size))
+        return -EFAULT;
+    int room = *size;
+    long result = make_call(call);
+    if (!result)
+        show_address((struct sockaddr_un *)call->arguments[1], size, room);
+    return result;
+}
+
+/* The room that the program gave for an address, kept in the gate until the address is there. */
+static int *kept_room(struct gate *gate) {
+    return (int *)gate->space;
+}
+
+static long finish_address(struct gate *gate, unsigned argument, long result) {
+    int *size = (int *)gate->arguments[argument + 1];
+    if (!failed(result) && is_readable(size, sizeof *size))
+        show_address((struct sockaddr_un *)gate->arguments[argument], size, *kept_room(gate));
+    return result;
+}
+
+static long finish_accept(struct gate *gate, long result) {
+    return finish_address(gate, 1, result);
+}
+
+static long finish_recvfrom(struct gate *gate, long result) {
+    return finish_address(gate, 4, result);
+}
+
+static long wait_for_address(struct call *call, unsigned argument, long (*finish)(struct gate *, long)) {
+    int *size = (int *)call->arguments[argument + 1];
+    struct gate *gate = take_gate(call);
+    if (call->arguments[argument] && is_readable(size, sizeof *size)) {
+        *kept_room(gate) = *size;
+        gate->finish = finish;
+    }
+    return go_through(call, gate, call->arguments);
+}
+
+long call_accept(struct call *call) {
+    return wait_for_address(call, 1, finish_accept);
+}
+
+long call_recvfrom(struct call *call) {
+    return wait_for_address(call, 4, finish_recvfrom);
+}
+
+/* Ids that came with a message: this user's are the program's own. */
+static void show_passed_ids(const struct message *message) {
+    struct control_header *header = message->control;
+    if (!header || message->control_size < sizeof *header + sizeof(struct credentials) ||
+        !is_readable(header, message->control_size) || header->level != SOCKET_LEVEL ||
+        header->type != PASSED_CREDENTIALS)
+        return;
+    struct credentials *credentials = (void *)(header + 1);
+    const struct identity *identity = &current_process()->identity;
+    if (credentials->uid == outside_uid)
+        credentials->uid = identity->effective_uid;
+    if (credentials->gid == outside_gid)
+        credentials->gid = identity->effective_gid;
+}
+
+static long finish_recvmsg(struct gate *gate, long result) {
+    struct message *message = (struct message *)gate->arguments[1];
+    if (failed(result) || !is_readable(message, sizeof *message))
+        return result;
+    if (message->name && message->name_size > PATH_OFFSET)
+        show_address(message->name, &message->name_size, *kept_room(gate));
+    show_passed_ids(message);
+    return result;
+}
+
+long call_recvmsg(struct call *call) {
+    const struct message *message = (const void *)call->arguments[1];
+    struct gate *gate = take_gate(call);
+    if (is_readable(message, sizeof *message)) {
+        *kept_room(gate) = message->name_size;
+        gate->finish = finish_recvmsg;
+    }
+    return go_through(call, gate, call->arguments);
+}
+
+/* SO_PEERCRED: who is at the other end is the same user of this machine; to the program it is one like itself. */
+long call_getsockopt(struct call *call) {
+    long result = make_call(call);
+    bool is_asked = (int)call->arguments[1] == SOCKET_LEVEL && (int)call->arguments[2] == PEER_CREDENTIALS;
+    if (result || !is_asked || *(int *)call->arguments[4] < (int)sizeof(struct credentials))
+        return result;
+    struct credentials *credentials = (struct credentials *)call->arguments[3];
+    const struct identity *identity = &current_process()->identity;
+    if (credentials->uid == outside_uid)
+        credentials->uid = identity->effective_uid;
+    if (credentials->gid == outside_gid)
+        credentials->gid = identity->effective_gid;
+    return 0;
+}
