@@ -1,20 +1,15 @@
 """The catalogue of layers: folders of data, each with a ``layer.toml`` and the files that it puts into an image."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import ocibuild
-from ocibuild.core.errors import RepositoryError, UsageError
+from ocibuild.core.asks import AptAsk, Origin, StepAsk
+from ocibuild.core.errors import UsageError
 
 __all__ = ["Account", "CatalogueLayer", "read_catalogue_layer", "shipped_layer"]
-
-_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-_KNOWN = frozenset({"summary", "account", "environment"})
-_LARGEST_ID = 2**32 - 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +26,34 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueLayer:
-    """What a layer of the catalogue brings: accounts, environment variables, and the tree below ``files``, if any."""
+    """What a layer of the catalogue brings; everything may be empty. ``layers/README.md`` tells how one is written.
+
+    ``environment`` is in its order; its values and those of ``path``, which goes in front of ``PATH``, may name
+    variables: ``${HOME}``. ``apt`` are packages by suite, those of ``""`` for every suite. ``pip_lock`` is a
+    requirements file with the versions that are preferred. ``owned`` are folders, without a leading slash, that
+    belong with all that is in them to the image's user, and are made where they are missing. ``entrypoint`` and
+    ``command`` are None where the layer has none. ``files`` is the folder whose content goes to the image's root.
+    """
 
     name: str
     summary: str
     accounts: tuple[Account, ...] = ()
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    path: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    ports: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    apt: Mapping[str, tuple[AptAsk, ...]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    pip: tuple[tuple[str, Origin], ...] = ()
+    pip_lock: Path | None = None
+    owned: tuple[str, ...] = ()
+    steps: tuple[StepAsk, ...] = ()
     files: Path | None = None
+
+    def apt_for(self, suite: str) -> tuple[AptAsk, ...]:
+        """The packages of every suite and of this one."""
+        return (*self.apt.get("", ()), *self.apt.get(suite, ()))
 
 
 def shipped_layer(name: str) -> CatalogueLayer:
@@ -54,44 +70,11 @@ def shipped_layer(name: str) -> CatalogueLayer:
 
 def read_catalogue_layer(folder: Path) -> CatalogueLayer:
     """The layer in this folder; a RepositoryError names its ``layer.toml`` and what is wrong there."""
-    import tomli  # noqa: PLC0415 - most commands read no catalogue
+    from ocibuild.spec.layer_toml import parse_layer  # noqa: PLC0415 - it makes the nouns of this module
 
     file = folder / "layer.toml"
     try:
-        value = tomli.loads(file.read_text("utf-8"))
+        data = file.read_bytes()
     except FileNotFoundError as error:
         raise UsageError(f"{folder} is no layer: it has no layer.toml") from error
-    except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RepositoryError(f"not TOML: {error}", file=str(file)) from error
-    unknown = sorted(value.keys() - _KNOWN)
-    if unknown:
-        raise RepositoryError(
-            f"{unknown[0]}: no such option of a layer", file=str(file), hint=f"known: {', '.join(sorted(_KNOWN))}"
-        )
-    environment = value.get("environment", {})
-    if not isinstance(environment, dict) or not all(isinstance(text, str) for text in environment.values()):
-        raise RepositoryError("environment: must be a table of texts", file=str(file))
-    accounts = value.get("account", [])
-    if not isinstance(accounts, list):
-        raise RepositoryError("account: write each as [[account]]", file=str(file))
-    return CatalogueLayer(
-        folder.name,
-        str(value.get("summary", "")),
-        tuple(_account(account, str(file)) for account in accounts),
-        MappingProxyType(environment),
-        folder / "files" if (folder / "files").is_dir() else None,
-    )
-
-
-def _account(value: Any, file: str) -> Account:
-    texts = {key: value.get(key, "") for key in ("name", "home", "shell", "comment")} if isinstance(value, dict) else {}
-    if not texts or not all(isinstance(text, str) and ":" not in text and "\n" not in text for text in texts.values()):
-        raise RepositoryError("account: name, home, shell and comment must be texts without ':'", file=file)
-    ids = [value.get("uid"), value.get("gid", value.get("uid"))]
-    if not _NAME.fullmatch(texts["name"]) or not texts["home"].startswith("/"):
-        raise RepositoryError("account: needs a name in lower case and a home folder from the root", file=file)
-    if not all(type(number) is int and 0 < number <= _LARGEST_ID for number in ids):
-        raise RepositoryError(f"account {texts['name']}: uid and gid must be numbers above 0", file=file)
-    return Account(
-        texts["name"], ids[0], ids[1], texts["home"].rstrip("/"), texts["shell"] or "/bin/sh", texts["comment"]
-    )
+    return parse_layer(data, folder=folder)

@@ -40,7 +40,7 @@ def test_a_layer_of_the_user(tmp_path: Path) -> None:
 )
 def test_a_wrong_layer_is_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "layer.toml").write_text(text)
-    with pytest.raises(RepositoryError, match=f"layer.toml: .*{message}"):
+    with pytest.raises(RepositoryError, match=rf"layer\.toml(?::\d+)?: .*{message}"):
         read_catalogue_layer(tmp_path)
 
 
