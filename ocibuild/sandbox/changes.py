@@ -114,9 +114,11 @@ class ChangeFinder:
         return os.readlink(name, dir_fd=folder)
 
     def _links_differ(self, path: str, group: str, names: tuple[str, ...]) -> bool:
-        """Whether the file has other names than recorded, as far as those are still there: losing one is no change."""
-        recorded = self._groups.get(group, frozenset((path,))) & self._survey.disk.keys()
-        return recorded != frozenset(names or (path,))
+        """Whether the file has other names than recorded, as far as those are files still: losing one is no change."""
+        disk = self._survey.disk
+        recorded = self._groups.get(group, frozenset((path,)))
+        still = {name for name in recorded if name in disk and stat.S_ISREG(disk[name].mode)}
+        return still != set(names or (path,))
 
     def _attributes(self, path: str, *, same_content: bool) -> dict[str, bytes]:
         before = self._survey.before
