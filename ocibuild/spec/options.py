@@ -104,7 +104,7 @@ class BuildOptions:
         unsaid = {
             name: getattr(other, name)
             for name in (item.name for item in fields(self))
-            if getattr(self, name) in (None, (), False)
+            if (value := getattr(self, name)) is None or value is False or value == ()  # 0 is said
         }
         unsaid["environment"] = MappingProxyType({**other.environment, **self.environment})
         unsaid["labels"] = MappingProxyType({**other.labels, **self.labels})

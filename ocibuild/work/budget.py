@@ -1,8 +1,14 @@
 """A limit on the bytes that all workers together hold in memory."""
 
 import threading
+from typing import Self
 
 __all__ = ["MemoryBudget"]
+
+
+_DEFAULT_MEMORY_BYTES = 300 << 20
+_OWN_MEMORY_BYTES = 200 << 20  # measured, of all but cuts: interpreter, tables, package indexes, what malloc keeps
+_LEAST_BUDGET_BYTES = 64 << 20
 
 
 class MemoryBudget:
@@ -15,6 +21,11 @@ class MemoryBudget:
         self._limit = limit_bytes
         self._taken = 0
         self._changed = threading.Condition()
+
+    @classmethod
+    def of_process(cls, memory_bytes: int | None) -> Self:
+        """What of the memory of the whole process (300 MiB where nothing is said) is left for layers."""
+        return cls(max(_LEAST_BUDGET_BYTES, (memory_bytes or _DEFAULT_MEMORY_BYTES) - _OWN_MEMORY_BYTES))
 
     def try_take(self, count_bytes: int) -> bool:
         """Take the permits if they are free now."""

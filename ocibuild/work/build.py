@@ -7,10 +7,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ocibuild.core.clock import source_time
 from ocibuild.core.descriptor import Descriptor
+from ocibuild.core.digest import Digest
 from ocibuild.core.errors import RepositoryError, UsageError
 from ocibuild.core.events import EventSink, Notice
 from ocibuild.core.platform import Platform
@@ -23,8 +24,9 @@ from ocibuild.spec.options import DEFAULT_BASE, BuildOptions
 from ocibuild.spec.repository import RepositorySpec, read_repository, refuse_unsupported
 from ocibuild.store.image_source import StoreSource
 from ocibuild.store.store import Store
+from ocibuild.work.frame import Frame, recall_frame, remember_frame
 from ocibuild.work.outputs import Output, check_outputs, write_output
-from ocibuild.work.recall import DEFAULT_MAX_AGE_SECONDS, recall_build, remember_build, state_key
+from ocibuild.work.recall import DEFAULT_MAX_AGE_SECONDS, RememberedBuild, recall_build, remember_build, state_key
 
 if TYPE_CHECKING:
     from ocibuild.work.access import RegistryAccess
@@ -65,11 +67,18 @@ class BuildRequest:
     @property
     def key(self) -> str:
         """The key of what this request makes, as long as what it resolves to stays the same."""
-        return state_key(
-            str(self.tree.digest),
+        return state_key(str(self.tree.digest), self.source_time, *self._other_states)
+
+    @property
+    def frame_key(self) -> str:
+        """As :attr:`key`, of all but the files that are put into the image and their time."""
+        return state_key("frame", repr(self.spec), *self._other_states)
+
+    @property
+    def _other_states(self) -> tuple[Any, ...]:
+        return (
             self.options.canonical(),
             [str(platform) for platform in self.platforms],
-            self.source_time,
             [layer_state(layer) for layer in self.catalogue],
             self._locked_state or self.index_state,
         )
@@ -190,10 +199,13 @@ def build(request: BuildRequest, *, store: Store, environment: Mapping[str, str]
     if options.locked:
         max_age = sys.maxsize  # what is locked does not age
     known = None if options.refresh else recall_build(store, request.key, now=time.time(), max_age_seconds=max_age)
+    is_new = known is None
+    if known is None and not options.refresh:
+        known = _refilled(request, store=store, max_age_seconds=max_age, events=events)
     if known is not None:
         _keep_lock(request, store.blobs.read(known.lock))
         _deliver(request, known.descriptor, known.base, store=store, environment=environment, events=events)
-        return BuildOutcome(known.descriptor, is_new=False)
+        return BuildOutcome(known.descriptor, is_new=is_new)
     from ocibuild.work.make import make_image  # noqa: PLC0415 - a build with nothing to do must not pay for it
 
     made = make_image(request, store=store, environment=environment, events=events)
@@ -207,9 +219,37 @@ def build(request: BuildRequest, *, store: Store, environment: Mapping[str, str]
         resolved=made.resolved,
         lock_text=lock_text,
     )
+    if made.grounds:
+        lock = Digest.of(lock_text.encode())
+        frame = Frame(made.descriptor, made.grounds, made.base, made.base_layers, made.resolved, lock)
+        remember_frame(store, request.frame_key, frame)
     _keep_lock(request, lock_text.encode())
     _deliver(request, made.descriptor, made.base, store=store, environment=environment, events=events)
     return BuildOutcome(made.descriptor, is_new=True)
+
+
+def _refilled(
+    request: BuildRequest, *, store: Store, max_age_seconds: float, events: EventSink
+) -> RememberedBuild | None:
+    """The image of an earlier build with the repository's files as they are now, where nothing else has changed."""
+    frame = recall_frame(store, request.frame_key, now=time.time(), max_age_seconds=max_age_seconds)
+    if frame is None:
+        return None
+    from ocibuild.work.refill import refill  # noqa: PLC0415 - a build with nothing to do must not pay for it
+
+    tree, options = request.tree, request.options
+    image = refill(frame, tree, source_time=request.source_time, options=options, store=store, events=events)
+    lock_text = store.blobs.read(frame.lock).decode()
+    remember_build(
+        store,
+        request.key,
+        image,
+        base=frame.base,
+        base_layers=frame.base_layers,
+        resolved=frame.resolved,
+        lock_text=lock_text,
+    )
+    return RememberedBuild(image, frame.base, time.time() - frame.resolved, frame.lock)
 
 
 def _keep_lock(request: BuildRequest, text: bytes) -> None:

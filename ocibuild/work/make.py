@@ -27,6 +27,7 @@ from ocibuild.work.assemble import ImageSettings, assemble_index
 from ocibuild.work.base import Base, empty_base, image_base, recorded_name
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.budget import MemoryBudget
+from ocibuild.work.frame import Ground
 from ocibuild.work.layers import LayerMaker, MadeLayer
 from ocibuild.work.locked_resolution import LockedResolver
 from ocibuild.work.locking import locked_platform, read_lock
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MadeImage", "Workshop", "make_image"]
 
-_DEFAULT_MEMORY_BYTES = 300 << 20
-_OWN_MEMORY_BYTES = 200 << 20  # measured, of all but cuts: interpreter, tables, package indexes, what malloc keeps
-_LEAST_BUDGET_BYTES = 64 << 20
 _DEFAULT_MOST_LAYERS = 20
 _PREFIX_BIN = "/srv/conda/envs/notebook/bin"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -57,7 +55,8 @@ class MadeImage:
     """An image in the store.
 
     ``base_layers`` are the hexadecimal digests of layers that may be only where the base came from. ``resolved`` is the
-    time of the oldest resolution, in seconds since the epoch. ``lock`` is of all platforms.
+    time of the oldest resolution, in seconds since the epoch. ``lock`` is of all platforms. ``grounds`` are what the
+    last layers lie on, where no other layer depends on the repository's files.
     """
 
     descriptor: Descriptor
@@ -65,6 +64,7 @@ class MadeImage:
     base_layers: frozenset[str]
     resolved: float
     lock: Lock
+    grounds: tuple[Ground, ...]
 
 
 def make_image(
@@ -78,6 +78,7 @@ def make_image(
     ):
         images: dict[Platform, Descriptor] = {}
         locks: dict[Platform, PlatformLock] = {}
+        grounds: dict[Platform, Ground | None] = {}
         base_layers: set[str] = set()
         resolved: list[float] = []
         for platform in request.platforms:
@@ -85,14 +86,24 @@ def make_image(
                 plan, resolution = workshop.plan(platform, begin=bodies)
                 bodies.add_places(resolution.addresses, resolution.urls)
                 with workshop.machine.phase("building", f"for {platform}"):
-                    images[platform] = plan.make(workshop.maker, bodies, workshop.machine)
+                    made = plan.make(workshop.maker, bodies, workshop.machine)
+            images[platform] = made.descriptor
+            grounds[platform] = made.ground
             locks[platform] = plan.lock
             base_layers |= {layer.digest.hex for layer in plan.base.layers if plan.base.source is not None}
             resolved.append(resolution.resolved)
         descriptor = next(iter(images.values()))
         if len(images) > 1:
             descriptor = assemble_index(images, platforms=request.platforms, store=store)
-        return MadeImage(descriptor, request.base, frozenset(base_layers), min(resolved), Lock(locks))
+        whole = tuple(ground for ground in grounds.values() if ground is not None)
+        return MadeImage(
+            descriptor,
+            request.base,
+            frozenset(base_layers),
+            min(resolved),
+            Lock(locks),
+            whole if len(whole) == len(grounds) else (),
+        )
 
 
 @contextlib.contextmanager
@@ -114,12 +125,11 @@ class Workshop:
         self._request = request
         self.machine = machine
         options = request.options
-        memory = options.memory_bytes or _DEFAULT_MEMORY_BYTES
         self._stopped = threading.Event()
         self.maker = LayerMaker(
             machine.store,
             compressor_for(options.compression or Compression.ZSTD),
-            budget=MemoryBudget(max(_LEAST_BUDGET_BYTES, memory - _OWN_MEMORY_BYTES)),
+            budget=MemoryBudget.of_process(options.memory_bytes),
             events=machine.events,
             workers=options.jobs or os.cpu_count(),
             stopped=self._stopped,

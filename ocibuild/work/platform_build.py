@@ -14,12 +14,11 @@ from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.image.overlay import Overlay
 from ocibuild.image.view import View
 from ocibuild.layer.entry import Entry
-from ocibuild.layer.placement import Placement
 from ocibuild.lock import LOCK_PATH, Lock, PlatformLock
 from ocibuild.plan.accounts import ensure_account
 from ocibuild.plan.packing import PackedLayer, pack
 from ocibuild.plan.skeleton import FolderOwner
-from ocibuild.plan.source_layer import TreePlace, tree_entries, tree_key
+from ocibuild.plan.source_layer import TreePlace
 from ocibuild.source.folder import read_folder
 from ocibuild.source.tree import SourceTree
 from ocibuild.spec.catalogue import Account, CatalogueLayer
@@ -28,13 +27,15 @@ from ocibuild.work.assemble import ImageSettings, assemble
 from ocibuild.work.base import Base
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.contents import FragmentContents
+from ocibuild.work.frame import SOURCE_LAYER, Ground
 from ocibuild.work.layers import FragmentRecipe, LayerMaker, MadeLayer
 from ocibuild.work.machine import Machine
 from ocibuild.work.python_layers import PythonLayers
+from ocibuild.work.refill import source_recipe, tree_fragment
 from ocibuild.work.stack import PackageLayers, entries_fragment, table_of, tables_of
 from ocibuild.work.steps import StepRunner, StepSettings
 
-__all__ = ["OTHER_LAYERS", "PlatformBuild"]
+__all__ = ["OTHER_LAYERS", "MadePlatform", "PlatformBuild"]
 
 OTHER_LAYERS = 7
 """Layers that hold no packages: accounts and removals, state, environment, fix-ups, catalogue, lock, source."""
@@ -45,7 +46,16 @@ _MOST_ROUNDS = 3
 _STATE = "the state of the Debian packages"
 _ENVIRONMENT = "the Python environment"
 _RECORDS = "the lock and the catalogue"
-_SOURCE = "source"
+_LOCAL_SOURCES = ("file", "find-links")
+"""How sources are named that may be folders of the repository."""
+
+
+@dataclass(frozen=True, slots=True)
+class MadePlatform:
+    """The manifest of one image. ``ground`` is what its last layer lies on, where that is all that files decide."""
+
+    descriptor: Descriptor
+    ground: Ground | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,7 @@ class PlatformBuild:
         names = ["accounts and removals"]
         names += [_STATE] if self.of(Ecosystem.APT) or self.lock.removals else []
         names += [_ENVIRONMENT] if self.target is not None else []
-        return [*names, _RECORDS, _SOURCE, *(step.name for step in self.steps)]
+        return [*names, _RECORDS, SOURCE_LAYER, *(step.name for step in self.steps)]
 
     def fragments(self, bodies: PackageBodies) -> dict[str, Callable[[LockedPackage], FragmentRecipe]]:
         """Each ecosystem's fragments, in the context in which packages are placed first."""
@@ -111,13 +121,20 @@ class PlatformBuild:
         """Who owns the folders that no package declares."""
         return (FolderOwner(), FolderOwner("srv/conda", self.account.uid, self.account.gid))
 
-    def make(self, maker: LayerMaker, bodies: PackageBodies, machine: Machine) -> Descriptor:
-        """Make what the store lacks, and return the descriptor of the manifest, which is in the store then."""
-        layers = _Stack(self, maker, bodies, machine).made()
-        timed = frozenset({_SOURCE, *(step.name for step in self.steps)})
-        return assemble(
+    def make(self, maker: LayerMaker, bodies: PackageBodies, machine: Machine) -> MadePlatform:
+        """Make what the store lacks; the manifest is in the store then."""
+        stack = _Stack(self, maker, bodies, machine)
+        layers = stack.made()
+        timed = frozenset({SOURCE_LAYER, *(step.name for step in self.steps)})
+        descriptor = assemble(
             self.base, layers, settings=self.settings, created=self.source_time, timed=timed, store=machine.store
         )
+        return MadePlatform(descriptor, None if self._reads_files else stack.ground)
+
+    @property
+    def _reads_files(self) -> bool:
+        """Whether more of the image than the source layer depends on what the repository's files hold."""
+        return bool(self.steps) or any(package.source.startswith(_LOCAL_SOURCES) for package in self.lock.packages)
 
 
 class _Stack:
@@ -139,6 +156,7 @@ class _Stack:
         self._accounts = _account_entries(build)
         self._base = build.base.view.extended([table_of(self._accounts)], read_content=self._contents)
         self._owners = build.owners
+        self.ground: Ground | None = None
 
     def made(self) -> list[MadeLayer]:
         """All layers, in the order of the design's section 4."""
@@ -232,25 +250,20 @@ class _Stack:
         lock = Lock({build.platform: build.lock}).to_text().encode()
         fragments = [entries_fragment("lock", [Entry.file(LOCK_PATH, lock)])]
         fragments += [
-            _tree_fragment(f"layer {layer.name}", read_folder(layer.files), TreePlace(""))
+            tree_fragment(f"layer {layer.name}", read_folder(layer.files), TreePlace(""))
             for layer in build.catalogue
             if layer.files is not None
         ]
         account = build.account
         place = TreePlace(account.home.lstrip("/"), account.uid, account.gid, build.source_time)
-        owner = FolderOwner(place.path, account.uid, account.gid)
-        return [
-            self._single(below, _RECORDS, fragments),
-            self._single(below, _SOURCE, [_tree_fragment("source", build.tree, place)], owner=owner),
-        ]
+        self.ground = Ground.of(below, place.path, uid=place.uid, gid=place.gid)
+        records = self._single(below, _RECORDS, fragments)
+        return [records, *self._maker.make_all([source_recipe(build.tree, place, below=below)])]
 
-    def _single(
-        self, below: View, name: str, fragments: Sequence[FragmentRecipe], *, owner: FolderOwner | None = None
-    ) -> MadeLayer:
-        owners = (*self._owners, owner) if owner is not None else self._owners
+    def _single(self, below: View, name: str, fragments: Sequence[FragmentRecipe]) -> MadeLayer:
         missing = [package for fragment in fragments for package in fragment.packages]
         self._bodies.fetch_ahead(missing if self._maker.lacks(fragments) else [])
-        return PackageLayers(self._maker, self._bodies, below, owners).single(name, fragments)
+        return PackageLayers(self._maker, self._bodies, below, self._owners).single(name, fragments)
 
 
 def _below(build: PlatformBuild) -> Digest:
@@ -275,7 +288,3 @@ def _account_entries(build: PlatformBuild) -> list[Entry]:
         for account in layer.accounts:
             ensure_account(overlay, account)
     return overlay.changes()
-
-
-def _tree_fragment(subject: str, tree: SourceTree, place: TreePlace) -> FragmentRecipe:
-    return FragmentRecipe(tree_key(tree, place), subject, lambda: Placement(tree_entries(tree, place)))

@@ -15,7 +15,14 @@ from ocibuild.core.digest import Digest
 from ocibuild.core.errors import ImageError, UsageError
 from ocibuild.store.store import Store
 
-__all__ = ["DEFAULT_MAX_AGE_SECONDS", "RememberedBuild", "recall_build", "remember_build", "state_key"]
+__all__ = [
+    "DEFAULT_MAX_AGE_SECONDS",
+    "RememberedBuild",
+    "needed_blobs",
+    "recall_build",
+    "remember_build",
+    "state_key",
+]
 
 DEFAULT_MAX_AGE_SECONDS = 86400
 """How old a resolution may be, unless ``--max-age`` says otherwise: a day."""
@@ -76,18 +83,18 @@ def remember_build(
         "base": base,
         "resolved": resolved,
         "lock": lock.hex,
-        "blobs": sorted((_needed(store, descriptor) - base_layers) | {lock.hex}),
+        "blobs": sorted((needed_blobs(store, descriptor) - base_layers) | {lock.hex}),
     }
     store.records.put(_KIND, key, value)
 
 
-def _needed(store: Store, descriptor: Descriptor) -> set[str]:
-    """The hexadecimal digests of an image's blobs."""
+def needed_blobs(store: Store, descriptor: Descriptor) -> set[str]:
+    """The hexadecimal digests of the blobs of an image in the store."""
     document: Mapping[str, Any] = json.loads(store.blobs.read(descriptor.digest))
     needed = {descriptor.digest.hex}
     if descriptor.media_type in INDEX_TYPES:
         for manifest in document["manifests"]:
-            needed |= _needed(store, Descriptor.from_json(manifest, where="an index in the store"))
+            needed |= needed_blobs(store, Descriptor.from_json(manifest, where="an index in the store"))
         return needed
     for blob in (document["config"], *document["layers"]):
         needed.add(Descriptor.from_json(blob, where="a manifest in the store").digest.hex)

@@ -114,6 +114,7 @@ def test_the_command_line_wins_and_tables_are_joined() -> None:
 def test_where_an_image_goes_is_not_part_of_its_key() -> None:
     options = parse(TEXT)
     assert options.canonical() == BuildOptions(outputs=("oci:x",), jobs=7).over(options).canonical()
+    assert BuildOptions(max_age_seconds=0).over(BuildOptions(max_age_seconds=60)).max_age_seconds == 0
     assert options.canonical() != BuildOptions(base="scratch").over(options).canonical()
 
 

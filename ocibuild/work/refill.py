@@ -1,0 +1,104 @@
+"""Making the last layer of a remembered image anew: the repository's files changed, and nothing that was asked."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ocibuild.core.clock import rfc3339
+from ocibuild.core.descriptor import INDEX_TYPES, Descriptor
+from ocibuild.core.digest import Digest
+from ocibuild.core.errors import ImageError
+from ocibuild.core.events import EventSink
+from ocibuild.core.platform import Platform
+from ocibuild.image.config import ImageConfig
+from ocibuild.image.index import ImageIndex
+from ocibuild.image.manifest import Manifest
+from ocibuild.image.view import LayerTable, View, ViewEntry
+from ocibuild.layer.compression import Compression, compressor_for
+from ocibuild.layer.entry import Entry
+from ocibuild.layer.placement import Placement
+from ocibuild.plan.skeleton import FolderOwner, declared_folders, skeleton
+from ocibuild.plan.source_layer import TreePlace, tree_entries, tree_key
+from ocibuild.source.tree import SourceTree
+from ocibuild.spec.options import BuildOptions
+from ocibuild.store.store import Store
+from ocibuild.work.budget import MemoryBudget
+from ocibuild.work.frame import SOURCE_LAYER, Frame, Ground
+from ocibuild.work.layers import FragmentRecipe, LayerMaker, LayerRecipe, MadeLayer
+
+__all__ = ["refill", "source_recipe", "tree_fragment"]
+
+
+def tree_fragment(subject: str, tree: SourceTree, place: TreePlace) -> FragmentRecipe:
+    """The fragment of a tree at its place."""
+    return FragmentRecipe(tree_key(tree, place), subject, lambda: Placement(tree_entries(tree, place)))
+
+
+def source_recipe(tree: SourceTree, place: TreePlace, *, below: View) -> LayerRecipe:
+    """The layer of a repository's files on what is ``below``, of which only what is at ``place`` counts."""
+    owners = (FolderOwner(), FolderOwner(place.path, place.uid, place.gid))
+
+    def folders(tables: Sequence[LayerTable]) -> list[Entry]:
+        return skeleton(tables, below=below, declared=declared_folders(tables), owners=owners)
+
+    return LayerRecipe(SOURCE_LAYER, (tree_fragment("source", tree, place),), folders)
+
+
+def refill(
+    frame: Frame, tree: SourceTree, *, source_time: int, options: BuildOptions, store: Store, events: EventSink
+) -> Descriptor:
+    """The image of the frame with the files of ``tree``, in the store: the same bytes as a build of everything gives.
+
+    ``options`` are those of the build that the frame was remembered of, but for memory and jobs.
+    """
+    manifests = [frame.image]
+    platforms: list[Platform] = []
+    if frame.image.media_type in INDEX_TYPES:
+        index = ImageIndex.parse(store.blobs.read(frame.image.digest), where="an index in the store")
+        manifests = [member.descriptor for member in index.members]
+        platforms = [platform for manifest in manifests if (platform := manifest.platform) is not None]
+    if len(frame.grounds) != len(manifests) or len(platforms) not in (0, len(manifests)):
+        raise ImageError("a frame in the store is not of its image", hint="build with --refresh")
+    with LayerMaker(
+        store,
+        compressor_for(options.compression or Compression.ZSTD),
+        budget=MemoryBudget.of_process(options.memory_bytes),
+        events=events,
+        workers=options.jobs or os.cpu_count(),
+    ) as maker:
+        layers = maker.make_all([_recipe(tree, ground, source_time) for ground in frame.grounds])
+    images = [
+        _refilled(store, manifest.digest, layer, created=source_time)
+        for manifest, layer in zip(manifests, layers, strict=True)
+    ]
+    if not platforms:
+        return images[0]
+    document = ImageIndex.of(dict(zip(platforms, images, strict=True)), platforms=platforms).document()
+    store.blobs.add(document.content)
+    return document.descriptor
+
+
+def _recipe(tree: SourceTree, ground: Ground, source_time: int) -> LayerRecipe:
+    folders = {path: ViewEntry("directory", mode, uid, gid) for path, (mode, uid, gid) in ground.folders.items()}
+    place = TreePlace(ground.path, ground.uid, ground.gid, source_time)
+    return source_recipe(tree, place, below=View(folders))
+
+
+def _refilled(store: Store, digest: Digest, layer: MadeLayer, *, created: int) -> Descriptor:
+    """The manifest of this digest with ``layer`` as its last, written into the store with its configuration."""
+    manifest = Manifest.parse(store.blobs.read(digest), where="a manifest in the store")
+    config = ImageConfig.parse(store.blobs.read(manifest.config.digest), where="a configuration in the store")
+    time = rfc3339(created)
+    config_document = replace(
+        config,
+        created=time,
+        diff_ids=(*config.diff_ids[:-1], layer.diff_id),
+        history=(*config.history[:-1], replace(config.history[-1], created=time)),
+    ).document()
+    described = replace(layer.descriptor, annotations=manifest.layers[-1].annotations)
+    document = replace(
+        manifest, config=config_document.descriptor, layers=(*manifest.layers[:-1], described)
+    ).document()
+    for written in (config_document, document):
+        store.blobs.add(written.content)
+    return document.descriptor
