@@ -1,13 +1,13 @@
 """The conda environment that packages are placed into: its Python, its own files, and each package's context."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ocibuild.core.asks import CondaAsks
 from ocibuild.core.package import LockedPackage
 from ocibuild.ecosystem.conda.place import CondaPlaceContext
+from ocibuild.ecosystem.conda.record import NOARCH, whole_record
 from ocibuild.layer.entry import Entry
 
 __all__ = ["CondaPython", "environment_entries", "place_context"]
@@ -59,36 +59,19 @@ def place_context(
     displaced: Sequence[str] = (),
 ) -> CondaPlaceContext:
     """What placing this package depends on; the Python's part only where the package is for any Python."""
-    fields = package.fields
-    record = json.loads(fields.get("record", "{}"))
-    is_noarch = record.get("noarch") == "python" or ("depends" not in record and fields["subdir"] == "noarch")
+    record = whole_record(package)
+    is_noarch = record.get("noarch") == "python" or ("depends" not in record and record["subdir"] == NOARCH)
     own_python = python if is_noarch else None
     return CondaPlaceContext(
         prefix=prefix,
-        record=json.dumps(_whole_record(package, record), sort_keys=True),
+        record=json.dumps(record, sort_keys=True),
         python_version=own_python.minor_version if own_python else "",
         site_packages=own_python.site_packages if own_python else "",
         uid=uid,
         gid=gid,
-        requested_specs=tuple(fields.get("specs", "").splitlines()),
+        requested_specs=tuple(package.fields.get("specs", "").splitlines()),
         displaced=tuple(displaced),
     )
-
-
-def _whole_record(package: LockedPackage, record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record as the channel has it, but for the channel's address, which its name stands for."""
-    fields = package.fields
-    return {
-        **record,
-        "name": package.name,
-        "version": package.version,
-        "build": fields["build"],
-        "subdir": fields["subdir"],
-        "sha256": package.digest.hex,
-        **({} if package.size_bytes is None else {"size": package.size_bytes}),
-        "fn": fields["filename"],
-        "channel": fields["channel"],
-    }
 
 
 def environment_entries(asks: CondaAsks, *, prefix: str, uid: int = 0, gid: int = 0) -> Iterator[Entry]:

@@ -8,25 +8,26 @@ own.
 import json
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ocibuild.core.package import LockedPackage
 
-__all__ = ["dependencies", "install_order"]
+__all__ = ["dependency_names", "install_order"]
 
 _NAME = re.compile(r"(?:[^\s\[]*::)?([A-Za-z0-9_.-]+)")
 
 
-def dependencies(package: LockedPackage) -> tuple[str, ...]:
-    """The names of what the package needs, as its record says; virtual packages such as ``__glibc`` are among them."""
-    record = json.loads(package.fields.get("record", "{}"))
+def dependency_names(record: Mapping[str, Any]) -> set[str]:
+    """The names of what a record says the package needs; virtual packages such as ``__glibc`` are among them."""
     found = (_NAME.match(text) for text in record.get("depends", ()))
-    return tuple(each[1].lower() for each in found if each)
+    return {each[1].lower() for each in found if each}
 
 
 def install_order(packages: Iterable[LockedPackage]) -> list[LockedPackage]:
     """The packages with each behind what it needs, as far as cycles allow; the order they come in does not matter."""
     by_name = {package.name: package for package in packages}
-    needs = {name: {each for each in dependencies(package) if each in by_name} for name, package in by_name.items()}
+    records = {name: json.loads(package.fields.get("record", "{}")) for name, package in by_name.items()}
+    needs = {name: dependency_names(record) & by_name.keys() for name, record in records.items()}
     needed = {child for name, children in needs.items() for child in children if child != name}
     order: list[str] = []
     visited: set[str] = set()

@@ -8,7 +8,7 @@ from ocibuild.core.digest import Digest
 from ocibuild.core.package import Ecosystem, LockedPackage
 from ocibuild.core.platform import Platform
 
-__all__ = ["NOARCH", "locked_package"]
+__all__ = ["NOARCH", "locked_package", "whole_record"]
 
 NOARCH = "noarch"
 
@@ -56,3 +56,23 @@ def locked_package(
         why=why,
         fields=fields | ({"specs": "\n".join(specs)} if specs else {}),
     )
+
+
+def whole_record(package: LockedPackage, address: str = "") -> dict[str, Any]:
+    """The record that a locked package was made of.
+
+    With the ``address`` of its channel (a slash at its end) it has ``url`` and that as ``channel``; without one,
+    ``channel`` is the channel's name.
+    """
+    fields = package.fields
+    return {
+        **json.loads(fields.get("record", "{}")),
+        "name": package.name,
+        "version": package.version,
+        "build": fields["build"],
+        "subdir": fields["subdir"],
+        "sha256": package.digest.hex,
+        **({} if package.size_bytes is None else {"size": package.size_bytes}),
+        "fn": fields["filename"],
+        **({"url": address + package.path, "channel": address} if address else {"channel": fields["channel"]}),
+    }
