@@ -14,7 +14,7 @@ LOG = ".jupyter-server-log.txt"
 CHILD = """
 import os, signal, sys, time
 def tell(number, frame):
-    os.write(1, f"got {signal.Signals(number).name}\n".encode())
+    os.write(1, f"got {signal.Signals(number).name}\\n".encode())
     if number == signal.SIGTERM:
         sys.exit(7)
 for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT):
