@@ -1,14 +1,16 @@
 """Sending and copying many blobs at once; the caller writes manifests afterwards, children first, the tag last."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 
 from ocibuild.core.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from ocibuild.core.digest import Digest
+from ocibuild.core.errors import RegistryError
 from ocibuild.core.reference import Reference
+from ocibuild.image.document import Document
 from ocibuild.image.manifest import is_foreign
 from ocibuild.image.source import ImageSource, members
 from ocibuild.registry.content import BlobContent
@@ -16,6 +18,7 @@ from ocibuild.registry.repository import PushOutcome, Repository
 
 __all__ = ["MOST_AT_ONCE", "copy_image", "upload_blobs"]
 
+_BLOB_UNKNOWN = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 MOST_AT_ONCE = 4  # more made ECR reset connections
 
 
@@ -55,10 +58,12 @@ def copy_image(
     *,
     fetch_blob: Callable[[Descriptor], Path],
     mount_from: Sequence[str] = (),
+    present: Collection[Digest] = (),
 ) -> Descriptor:
     """Copy an image or index byte for byte to the tag or digest of ``reference`` in ``target``; its descriptor.
 
-    Layers that the target lacks are mounted where they can be, else sent from the file that ``fetch_blob`` gives.
+    Layers that the target lacks are mounted where they can be, else sent from the file that ``fetch_blob`` gives; those
+    that are ``present`` are not asked for. Where the target lacks one of them after all, everything is asked for.
     What is needed is written first and the reference last, so that it never names an incomplete image.
     """
     root = source.root()
@@ -72,9 +77,28 @@ def copy_image(
             manifests.append(document)
         else:
             blobs.append(BlobContent(document.descriptor, document.content))
+    try:
+        _write(
+            target, [blob for blob in blobs if blob.descriptor.digest not in present], manifests, reference, mount_from
+        )
+    except RegistryError as error:
+        if not present or not _BLOB_UNKNOWN.intersection(error.codes):
+            raise
+        _write(target, blobs, manifests, reference, mount_from)
+    return root.descriptor
+
+
+def _write(
+    target: Repository,
+    blobs: Sequence[BlobContent],
+    manifests: Sequence[Document],
+    reference: Reference,
+    mount_from: Sequence[str],
+) -> None:
+    """Write blobs, then manifests in their order, the last one under the reference."""
     for _ in upload_blobs(target, blobs, mount_from=lambda _: mount_from):
         pass
-    for manifest in manifests[:-1]:
+    *children, root = manifests
+    for manifest in children:
         target.put_manifest(manifest, manifest.descriptor.digest)
     target.put_manifest(root, reference.tag or root.descriptor.digest)
-    return root.descriptor

@@ -1,15 +1,18 @@
 """Pushing an image of the store, and finding out at little cost that there is nothing to push."""
 
+import json
 from collections.abc import Mapping
 
 from ocibuild.core.descriptor import Descriptor
-from ocibuild.core.errors import UsageError
+from ocibuild.core.digest import Digest
+from ocibuild.core.errors import OcibuildError, UsageError
 from ocibuild.core.events import EventSink, Notice
 from ocibuild.core.reference import Reference
 from ocibuild.registry.freshness import probe_tag
 from ocibuild.store.image_source import StoreSource
 from ocibuild.store.store import Store
 from ocibuild.work.access import RegistryAccess
+from ocibuild.work.recall import needed_blobs
 
 __all__ = ["base_reference", "push_image"]
 
@@ -36,7 +39,8 @@ def push_image(
 ) -> None:
     """See to it that the tag names this image. Where it does already, one light question is all that is sent.
 
-    Layers of a base in the same registry are mounted; those of another one are copied. The tag is written last.
+    Layers of a base in the same registry are mounted; those of another one are copied. What an image of this store
+    needs that the tag names now is there already. The tag is written last.
     """
     access = access or RegistryAccess()
     answer = probe_tag(
@@ -57,4 +61,16 @@ def push_image(
         same = reference is not None and reference.registry == image.registry
         mount_from = (reference.repository,) if reference is not None and same else ()
         source = StoreSource(store, descriptor, name=str(image), elsewhere=elsewhere)
-        remote.push(source, image, mount_from=mount_from)
+        remote.push(source, image, mount_from=mount_from, present=_named(store, answer.digest))
+
+
+def _named(store: Store, digest: Digest | None) -> frozenset[Digest]:
+    """The blobs that this image needs, if the store knows it; nothing otherwise."""
+    if digest is None:
+        return frozenset()
+    try:
+        content = store.blobs.read(digest)
+        named = Descriptor(json.loads(content)["mediaType"], digest, len(content))
+        return frozenset(map(Digest.sha256, needed_blobs(store, named)))
+    except (OSError, ValueError, KeyError, TypeError, OcibuildError):
+        return frozenset()

@@ -1,11 +1,12 @@
 """Registries, as the conductors use them. Importing this costs HTTP: do it only where a registry is talked to."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ocibuild.core.descriptor import Descriptor
+from ocibuild.core.digest import Digest
 from ocibuild.core.errors import ImageError
 from ocibuild.core.events import EventSink
 from ocibuild.core.reference import Reference
@@ -32,11 +33,18 @@ class Remote:
         """The image of this reference to read."""
         return self.registries.source(reference)
 
-    def push(self, source: ImageSource, reference: Reference, *, mount_from: Sequence[str] = ()) -> Descriptor:
+    def push(
+        self,
+        source: ImageSource,
+        reference: Reference,
+        *,
+        mount_from: Sequence[str] = (),
+        present: Collection[Digest] = (),
+    ) -> Descriptor:
         """Copy an image to the reference, byte for byte; the tag is written last.
 
-        ``mount_from`` names repositories of the same registry that may have its layers. Raises what
-        :func:`ocibuild.registry.push.copy_image` raises.
+        ``mount_from`` names repositories of the same registry that may have its layers; ``present`` are layers that the
+        repository has. Raises what :func:`ocibuild.registry.push.copy_image` raises.
         """
 
         def fetch(descriptor: Descriptor) -> Path:
@@ -44,7 +52,12 @@ class Remote:
             return path or _fetched(source, descriptor, self.store)
 
         return copy_image(
-            source, self.registries.repository(reference), reference, fetch_blob=fetch, mount_from=mount_from
+            source,
+            self.registries.repository(reference),
+            reference,
+            fetch_blob=fetch,
+            mount_from=mount_from,
+            present=present,
         )
 
 
