@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from ocibuild.core.errors import MachineError
@@ -44,7 +45,6 @@ def _made(name: str) -> Path:
             f"this installation lacks {name}, and there is no C compiler and make to build it with",
             hint="install ocibuild from a wheel, or install gcc and make",
         )
-    kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
         made = subprocess.run(
             [make, "-s", "-C", str(SOURCE_FOLDER), f"CC={compiler}", f"OUT={folder}"],
@@ -59,13 +59,10 @@ def _made(name: str) -> Path:
 
 
 def _cache_folder() -> Path:
-    """The user's cache, or the temporary folder where that cannot be written."""
+    """The user's cache, or a new temporary folder where that cannot be written."""
     from platformdirs import user_cache_path  # noqa: PLC0415 - only where the program is not packaged
 
     folder: Path = user_cache_path("ocibuild") / "root-program"
-    try:
+    with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        folder = Path(tempfile.gettempdir(), f"ocibuild-root-program-{os.getuid()}")
-        folder.mkdir(mode=0o700, exist_ok=True)
-    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp())
+    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="ocibuild-root-program-"))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from ocibuild.core.errors import UsageError
 from ocibuild.sandbox.entrance import Bind
@@ -17,7 +17,7 @@ from ocibuild.sandbox.execution import Execution, InodeKey, Owner
 __all__ = ["Phase", "RunFacts", "RunState"]
 
 _MAGIC = b"ocibuild-root 1\0"
-_HEADER = struct.Struct("=16sQ10I8Q4096s4096s64s")
+_HEADER = struct.Struct("=16sQ10I8Q4096s4096s64s4096s2IQ")
 _BINDING = struct.Struct("=4I")
 _BORROWED = struct.Struct("=2I4096s")
 _OWNER = struct.Struct("=4Q")
@@ -31,7 +31,38 @@ _READ_ONLY, _FOLDER = 1, 2  # enum binding_flags
 _DECIDED = 1
 _BINDINGS_AT = _HEADER.size
 _BORROWED_AT = _BINDINGS_AT + _BINDING_LIMIT * _BINDING.size
-_PHASE_AT, _REFUSAL_AT = 56, 60
+
+
+class _Header(NamedTuple):
+    """``struct state`` up to its arrays."""
+
+    magic: bytes
+    size_bytes: int
+    flags: int
+    start_uid: int
+    start_gid: int
+    binding_count: int
+    table_lock: int
+    borrow_lock: int
+    told: int
+    attribute_count: int
+    phase: int
+    refusal: int
+    root_device: int
+    root_file_device: int
+    owner_capacity: int
+    owner_count: int
+    owners_at: int
+    attributes_at: int
+    texts_at: int
+    texts_size: int
+    root: bytes
+    loader: bytes
+    short_root: bytes
+    made_folder: bytes = b""
+    made_count: int = 0
+    made_at_nanoseconds: int = 0
+    made_at_seconds: int = 0
 
 
 class Phase:
@@ -62,8 +93,9 @@ class RunState:
         self.file = file
         self._descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
         self._memory = mmap.mmap(self._descriptor, 0)
-        fields = _HEADER.unpack_from(self._memory, 0)
-        self._owner_capacity, _, self._owners_at, self._attributes_at = fields[14:18]
+        header = self._header()
+        self._owner_capacity = header.owner_capacity
+        self._owners_at, self._attributes_at = header.owners_at, header.attributes_at
 
     @classmethod
     def make(cls, file: Path, facts: RunFacts, execution: Execution, owners: Mapping[InodeKey, Owner]) -> Self:
@@ -79,31 +111,44 @@ class RunState:
         attributes_at = _aligned(owners_at + capacity * _OWNER.size)
         texts_at = _aligned(attributes_at + _ATTRIBUTE_LIMIT * _ATTRIBUTE.size)
         size_bytes = _aligned(texts_at + len(texts))
-        paths = [_fixed(os.fsencode(path), size) for path, size in ((facts.root, 4096), (facts.loader, 4096))]
-        flags = _HAS_NETWORK if execution.network else 0
         identity = execution.identity
-        header = _HEADER.pack(
-            _MAGIC,
-            size_bytes,
-            *(flags, identity.uid, identity.gid, len(bindings), 0, 0, 0, 0, Phase.NONE, 0),
-            *facts.devices,
-            *(capacity, len(owners), owners_at, attributes_at, texts_at, len(texts)),
-            *paths,
-            _fixed(os.fsencode(facts.short_root), 64),
+        header = _Header(
+            magic=_MAGIC,
+            size_bytes=size_bytes,
+            flags=_HAS_NETWORK if execution.network else 0,
+            start_uid=identity.uid,
+            start_gid=identity.gid,
+            binding_count=len(bindings),
+            table_lock=0,
+            borrow_lock=0,
+            told=0,
+            attribute_count=0,
+            phase=Phase.NONE,
+            refusal=0,
+            root_device=facts.devices[0],
+            root_file_device=facts.devices[1],
+            owner_capacity=capacity,
+            owner_count=len(owners),
+            owners_at=owners_at,
+            attributes_at=attributes_at,
+            texts_at=texts_at,
+            texts_size=len(texts),
+            root=_path_bytes(facts.root, 4096),
+            loader=_path_bytes(facts.loader, 4096),
+            short_root=_path_bytes(facts.short_root, 64),
         )
         with file.open("xb") as stream:
             stream.truncate(size_bytes)
-        state = cls._filled(file, header, bindings, texts, texts_at)
-        state._place_owners(owners)  # noqa: SLF001 - its own
-        return state
-
-    @classmethod
-    def _filled(cls, file: Path, header: bytes, bindings: list[bytes], texts: bytes, texts_at: int) -> Self:
         with file.open("r+b") as stream:
-            stream.write(header + b"".join(bindings))
+            stream.write(_HEADER.pack(*header) + b"".join(bindings))
             stream.seek(texts_at)
             stream.write(texts)
-        return cls(file)
+        state = cls(file)
+        state._place_owners(owners)
+        return state
+
+    def _header(self) -> _Header:
+        return _Header(*_HEADER.unpack_from(self._memory, 0))
 
     def __enter__(self) -> Self:
         return self
@@ -115,16 +160,12 @@ class RunState:
     @property
     def phase(self) -> int:
         """How far the start came, one of :class:`Phase`."""
-        phase: int
-        (phase,) = struct.unpack_from("=I", self._memory, _PHASE_AT)
-        return phase
+        return self._header().phase
 
     @property
     def refusal(self) -> int:
         """The errno with which the kernel refused the filter, or 0."""
-        number: int
-        (number,) = struct.unpack_from("=I", self._memory, _REFUSAL_AT)
-        return number
+        return self._header().refusal
 
     def decided_owners(self) -> dict[InodeKey, Owner]:
         """The owners of the files that the run decided."""
@@ -145,6 +186,21 @@ class RunState:
                     text = name.partition(b"\0")[0].decode("utf-8", "surrogateescape")
                     found.setdefault((inode, birth), {})[text] = value[:value_size]
         return found
+
+    def take_folders_away(self) -> None:
+        """Remove the working folder that was made for the run, unless something was put into it."""
+        header = self._header()
+        folder = Path(os.fsdecode(header.made_folder.partition(b"\0")[0]))
+        for _ in range(header.made_count):
+            try:
+                folder.rmdir()
+            except OSError:  # the program keeps it
+                return
+            folder = folder.parent
+        if header.made_count:
+            changed_ns = header.made_at_seconds * 1_000_000_000 + header.made_at_nanoseconds
+            with suppress(OSError):
+                os.utime(folder, ns=(folder.stat().st_atime_ns, changed_ns))
 
     def give_modes_back(self) -> None:
         """Undo what processes that were killed had changed for a moment (root/access.c)."""
@@ -190,9 +246,10 @@ class RunState:
             at = hole
 
 
-def _fixed(text: bytes, size: int) -> bytes:
+def _path_bytes(path: str | Path, size: int) -> bytes:
+    text = os.fsencode(path)
     if len(text) >= size:
-        raise UsageError(f"a path is too long for the sandbox: {os.fsdecode(text)}")
+        raise UsageError(f"a path is too long for the sandbox: {path}")
     return text
 
 

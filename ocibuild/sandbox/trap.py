@@ -83,6 +83,7 @@ class TrapRung:
                     )
                 finally:
                     state.give_modes_back()
+                    state.take_folders_away()
                 return _completed(outcome, state)
 
     def keeper(self) -> tuple[str, ...]:

@@ -141,7 +141,7 @@ void descriptor_path(char *to, int descriptor) {
 static void complain_of(const char *first, va_list rest) {
     char line[2 * PATH_SIZE];
     struct text text = text_in(line, sizeof line - 1);
-    add(&text, "ocibuild-root: ");
+    add(&text, "ocibuild: ");
     for (const char *part = first; part; part = va_arg(rest, const char *))
         add(&text, part);
     line[text.length++] = '\n';

@@ -86,6 +86,7 @@ long call_pselect6(struct call *call);
 long call_epoll_pwait(struct call *call);
 long call_io_pgetevents(struct call *call);
 /* sockets.c */
+long call_socket(struct call *call);
 long call_bind(struct call *call);
 long call_connect(struct call *call);
 long call_sendto(struct call *call);

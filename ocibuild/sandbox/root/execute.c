@@ -29,7 +29,7 @@ struct execution {
     struct place place;
     int descriptor;                   /* open at the file */
     char path[PATH_SIZE];             /* its inside path, or "fd:N" where it has none */
-    char name[PATH_SIZE];             /* what a script's interpreter gets as the script's path */
+    char name[PATH_SIZE];             /* as it was given, or as a script gives it */
     const char *words[2 * SCRIPT_DEPTH]; /* interpreters and their arguments, the last script's first */
     unsigned word_count;
     char lines[SCRIPT_DEPTH][FIRST_LINE_SIZE];
@@ -197,14 +197,17 @@ static long name_program(struct execution *execution) {
     return 0;
 }
 
-static long enter_loader(struct execution *execution, const struct process *process, const char *script,
+static long enter_loader(struct execution *execution, const struct process *process, const char *given,
                          char *const *arguments, char *const *environment, uint64_t signal_mask) {
-    char text_bytes[PROCESS_TEXT_SIZE];
+    char text_bytes[PROCESS_TEXT_SIZE], name[sizeof LOADER_PREFIX + PATH_SIZE];
     const char *small[SMALL_COUNT];
     struct text text = text_in(text_bytes, sizeof text_bytes);
     write_process(&text, process, signal_mask, program_ignores_sigsys());
     if (text.is_cut)
         return -E2BIG;
+    text = text_in(name, sizeof name);
+    add(&text, LOADER_PREFIX);
+    add(&text, given);
     size_t count = count_of(arguments), room = LOADER_ARGUMENTS + execution->word_count + count + 3;
     size_t size = room * sizeof *small;
     const char **all = small;
@@ -215,7 +218,7 @@ static long enter_loader(struct execution *execution, const struct process *proc
         all = (const char **)memory;
     }
     size_t at = 0;
-    all[at++] = LOADER_NAME;
+    all[at++] = name;
     all[at++] = state_path;
     all[at++] = text_bytes;
     all[at++] = execution->path;
@@ -223,7 +226,7 @@ static long enter_loader(struct execution *execution, const struct process *proc
         all[at++] = execution->words[word];
     /* A script's own path stands where its name was; a program without arguments still gets its name. */
     if (execution->word_count || !count)
-        all[at++] = script;
+        all[at++] = given;
     for (size_t argument = execution->word_count ? 1 : 0; argument < count; argument++)
         all[at++] = arguments[argument];
     all[at] = NULL;
@@ -238,7 +241,7 @@ static long enter_loader(struct execution *execution, const struct process *proc
     return result;
 }
 
-static long execute_open(struct execution *execution, const char *script, char *const *arguments,
+static long execute_open(struct execution *execution, const char *given, char *const *arguments,
                          char *const *environment, uint64_t signal_mask) {
     long result = 0;
     bool is_script = true;
@@ -254,7 +257,7 @@ static long execute_open(struct execution *execution, const char *script, char *
         return result;
     struct process process = *current_process();
     change_for_program(&process.identity, execution->set_uid, execution->set_gid);
-    return enter_loader(execution, &process, script, arguments, environment, signal_mask);
+    return enter_loader(execution, &process, given, arguments, environment, signal_mask);
 }
 
 /* "/proc/self/fd/3" and "/dev/fd/3" name the file that is open there. */
@@ -269,17 +272,17 @@ static bool is_descriptor_name(const char *outside, int *number) {
 long execute(int directory, const char *name, int flags, char *const *arguments, char *const *environment,
              uint64_t signal_mask) {
     struct execution execution = {.descriptor = -1, .set_uid = NO_CHANGE, .set_gid = NO_CHANGE};
-    char script[PATH_SIZE];
+    char given[PATH_SIZE];
     long result;
     if ((flags & AT_EMPTY_PATH) && !*name) {
-        struct text text = text_in(script, sizeof script);
+        struct text text = text_in(given, sizeof given);
         add(&text, "/dev/fd/");
         add_decimal(&text, (unsigned)directory);
-        copy_string(execution.name, sizeof execution.name, script);
+        copy_string(execution.name, sizeof execution.name, given);
         result = open_descriptor(&execution, directory);
     } else {
         int number;
-        if ((result = copy_string(script, sizeof script, name)) ||
+        if ((result = copy_string(given, sizeof given, name)) ||
             (result = copy_string(execution.name, sizeof execution.name, name)))
             return result;
         result = open_named(&execution, directory, name, flags);
@@ -289,7 +292,7 @@ long execute(int directory, const char *name, int flags, char *const *arguments,
         }
     }
     if (!result)
-        result = execute_open(&execution, script, arguments, environment, signal_mask);
+        result = execute_open(&execution, given, arguments, environment, signal_mask);
     if (execution.descriptor >= 0)
         kernel(__NR_close, execution.descriptor);
     if (starts_with(execution.path, "fd:")) {

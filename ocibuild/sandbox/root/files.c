@@ -1,6 +1,7 @@
 /* System calls on files. Calls with a path of their own for everything (open, stat, ...) come through legacy.c. */
 #include "access.h"
 #include "calls.h"
+#include "creation.h"
 #include "path.h"
 #include "proc.h"
 #include "process.h"
@@ -36,42 +37,6 @@ static long find_descriptor(struct place *place, int descriptor) {
 }
 
 /* --- Owners ------------------------------------------------------------------------------------------------------- */
-
-/* The group that new files of the folder get instead of their maker's: the folder's, where its mode says so. */
-static bool find_inherited_group(const struct place *place, uint32_t *gid) {
-    char folder[PATH_SIZE];
-    struct stat object;
-    if (owners_are_empty() || absolute_outside(place, folder))
-        return false;
-    size_t length = string_length(folder);
-    while (length > 1 && folder[length - 1] == '/')
-        folder[--length] = 0;
-    keep_folder(folder);
-    if (kernel(__NR_newfstatat, AT_FDCWD, folder, &object, 0) || !(object.st_mode & S_ISGID))
-        return false;
-    *gid = owner_seen(IN_ROOT, AT_FDCWD, folder, 0, &object).gid;
-    return true;
-}
-
-static bool starts_as_root(void) {
-    return state->start_uid == 0 && state->start_gid == 0;
-}
-
-/*
- * A new file belongs to who made it. Root's files need no record in a run that started as root. `flags` are for the path of
- * the new file, `way` is the place that the program named (whose folder may hand down its group).
- */
-static void record_creation(const struct place *way, int directory, const char *outside, int flags) {
-    if (way->zone != IN_ROOT)
-        return;
-    const struct identity *identity = &current_process()->identity;
-    struct owner owner = {identity->file_uid, identity->file_gid};
-    find_inherited_group(way, &owner.gid);
-    struct file_key key;
-    bool is_default = owner.uid == 0 && owner.gid == 0 && starts_as_root();
-    if (!is_default && !file_key_at(directory, outside, flags, &key))
-        record_owner(key, owner);
-}
 
 static void record_named_creation(const struct place *place) {
     record_creation(place, place->directory, place->outside, AT_SYMLINK_NOFOLLOW);
@@ -511,8 +476,9 @@ static long change_owner(const struct place *place, int flags, uint32_t uid, uin
     if (result || place->zone != IN_ROOT || (uid == NO_CHANGE && gid == NO_CHANGE))
         return result;
     struct file_key key;
+    struct owner recorded;
     result = file_key_at(place->directory, place->outside, flags, &key);
-    if (!result)
+    if (!result && !(is_default_owner(new) && !find_owner(key, &recorded)))
         result = record_owner(key, new);
     if (!result)
         drop_lent_identity(place, flags);

@@ -53,7 +53,7 @@ static long read_command_line(const char *outside, char *bytes, size_t size) {
 /* The n-th of the loader's arguments in a command line; NULL where it is of no program of a run. */
 static const char *loader_argument(const char *bytes, long length, unsigned number) {
     const char *at = bytes, *end = bytes + length;
-    if (length <= 0 || !strings_are_equal(at, LOADER_NAME))
+    if (length <= 0 || !starts_with(at, LOADER_PREFIX))
         return NULL;
     while (number-- && at < end)
         at += string_length(at) + 1;
@@ -244,7 +244,7 @@ static void write_numbers(struct view *view, const char *name, const uint32_t *n
     struct text text = text_in(bytes, sizeof bytes);
     add(&text, name);
     for (size_t at = 0; at < count; at++) {
-        add(&text, separator);
+        add(&text, at ? separator : "\t");
         add_decimal(&text, numbers[at]);
     }
     add(&text, "\n");
@@ -271,7 +271,7 @@ static void write_status(struct view *view, char *line) {
     else if (starts_with(line, "Gid:"))
         write_numbers(view, "Gid:", &identity->real_gid, 4, "\t");
     else if (starts_with(line, "Groups:"))
-        write_numbers(view, "Groups:\t", identity->groups, identity->group_count, " ");
+        write_numbers(view, "Groups:", identity->groups, identity->group_count, " ");
     else if (starts_with(line, "CapInh:"))
         write_capabilities(view, "CapInh:", identity->inheritable);
     else if (starts_with(line, "CapPrm:"))
@@ -329,7 +329,7 @@ static long view_command_line(struct view *view) {
     if (failed(source))
         return source;
     long got = kernel(__NR_read, source, bytes, sizeof bytes);
-    unsigned left_out = got > 0 && strings_are_equal(bytes, LOADER_NAME) ? LOADER_ARGUMENTS : 0;
+    unsigned left_out = got > 0 && starts_with(bytes, LOADER_PREFIX) ? LOADER_ARGUMENTS : 0;
     for (; got > 0; got = kernel(__NR_read, source, bytes, sizeof bytes)) {
         long start = 0;
         for (; left_out && start < got; start++)

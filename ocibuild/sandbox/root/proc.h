@@ -6,11 +6,11 @@
 #include "path.h"
 
 /*
- * A program's arguments begin with four that the loader takes away (execute.c): its name, the run's state, the process as
- * text, and the program's path. Other processes read them in /proc/PID/cmdline.
+ * A program's arguments begin with four that the loader takes away (execute.c): LOADER_PREFIX and the name that execve(2)
+ * was given, the run's state, the process as text, and the program's path. Other processes read them in /proc/PID/cmdline.
  */
 enum { LOADER_ARGUMENTS = 4 };
-#define LOADER_NAME "ocibuild-root"
+#define LOADER_PREFIX "ocibuild-root:"
 
 /* The program's auxiliary vector, for /proc/self/auxv. */
 extern const void *program_auxiliary;

@@ -120,6 +120,7 @@ const struct rule rules[RULE_LIMIT] = {
     ANSWER_IF(io_pgetevents, 5, call_io_pgetevents),
 
     /* sockets */
+    ANSWER(socket, call_socket),
     ANSWER(bind, call_bind),
     ANSWER(connect, call_connect),
     ANSWER_IF(sendto, 4, call_sendto),

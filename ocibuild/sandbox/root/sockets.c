@@ -2,16 +2,18 @@
  * Sockets: the paths of AF_UNIX addresses, who is at the other end, and the network where the run has none.
  *
  * An address has room for 107 bytes, and an outside path is longer than an inside one. So it is written through the run's
- * short link to the root; where that is too long as well, through an open descriptor of the socket's folder, which works
- * but is what getsockname(2) then shows.
+ * short link to the root; where that is too long as well, through an open descriptor, which works but is what
+ * getsockname(2) then shows.
  */
 #include "access.h"
 #include "calls.h"
+#include "creation.h"
 #include "path.h"
 #include "process.h"
 #include "state.h"
 #include "trap.h"
 
+#include <linux/fs.h>
 #include <linux/in.h>
 #include <linux/in6.h>
 #include <linux/un.h>
@@ -85,68 +87,82 @@ static bool is_unreachable(const void *address, long size) {
            !is_loopback(address, size);
 }
 
-static bool write_address(struct sockaddr_un *address, const char *folder, const char *rest, long *size) {
+static bool write_address(struct sockaddr_un *address, const char *start, const char *rest, long *size) {
     struct text text = text_in(address->sun_path, sizeof address->sun_path);
-    add(&text, folder);
+    address->sun_family = FAMILY_UNIX;
+    add(&text, start);
     add(&text, rest);
     *size = (long)(PATH_OFFSET + text.length + 1);
     return !text.is_cut;
 }
 
-/*
- * The outside address for an inside one. `descriptor` must stay open while the address is used, if it is not -1. `place` is
- * the socket's file.
- */
-static long translate_address(const struct sockaddr_un *given, long given_size, unsigned wanted, struct place *place,
-                              struct sockaddr_un *address, long *size, int *descriptor) {
-    char path[sizeof given->sun_path + 1], outside[PATH_SIZE];
+/* The outside address of a place; false where it is too long for one. */
+static bool address_of(const struct place *place, struct sockaddr_un *address, long *size) {
+    bool is_in_root = place->zone == IN_ROOT && is_below(place->outside, state->root);
+    if (is_in_root && state->short_root[0] &&
+        write_address(address, state->short_root, place->outside + string_length(state->root), size))
+        return true;
+    return write_address(address, place->outside, "", size);
+}
+
+static long find_socket(const struct sockaddr_un *given, long given_size, unsigned wanted, struct place *place) {
+    char path[sizeof given->sun_path + 1];
     size_t length = (size_t)given_size - PATH_OFFSET;
     memcpy(path, given->sun_path, length);
     path[length] = 0;
-    *descriptor = -1;
-    *address = (struct sockaddr_un){.sun_family = FAMILY_UNIX};
-    long result = find_place(place, AT_FDCWD, path, wanted | WANT_OBJECT | WANT_WALK);
-    if (result)
-        return result;
-    copy_string(outside, sizeof outside, place->outside);
-    bool is_in_root = place->zone == IN_ROOT && is_below(outside, state->root);
-    if (is_in_root && state->short_root[0] &&
-        write_address(address, state->short_root, outside + string_length(state->root), size))
-        return 0;
-    if (write_address(address, outside, "", size))
-        return 0;
-    const char *name = last_component(outside);
-    char short_path[DESCRIPTOR_PATH_SIZE], rest[sizeof address->sun_path];
-    struct text text = text_in(rest, sizeof rest);
-    add(&text, "/");
-    add(&text, name);
-    if (text.is_cut)
-        return -ENAMETOOLONG;
-    keep_folder(outside);
-    long folder = kernel(__NR_openat, AT_FDCWD, outside, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (failed(folder))
-        return folder;
-    *descriptor = (int)folder;
-    descriptor_path(short_path, *descriptor);
-    if (write_address(address, short_path, rest, size))
-        return 0;
-    kernel(__NR_close, folder);
-    *descriptor = -1;
-    return -ENAMETOOLONG;
+    return find_place(place, AT_FDCWD, path, wanted | WANT_OBJECT | WANT_WALK);
 }
 
-/* Connecting to a socket, or sending to it, needs its file to be writable. */
+/*
+ * Connecting to a socket, or sending to it, needs its file to be writable. `descriptor` must stay open while the address is
+ * used, if it is not -1.
+ */
 static long translate_peer(const struct sockaddr_un *given, long given_size, struct sockaddr_un *address, long *size,
                            int *descriptor) {
     struct place place;
-    long result = translate_address(given, given_size, FOLLOW_LAST, &place, address, size, descriptor);
-    if (!result && place.exists)
-        result = check_object(&place, ACCESS_WRITE);
-    if (result && *descriptor >= 0) {
-        kernel(__NR_close, *descriptor);
-        *descriptor = -1;
-    }
+    long result = find_socket(given, given_size, FOLLOW_LAST, &place);
+    if (!result)
+        result = place.exists ? check_object(&place, ACCESS_WRITE) : -ENOENT;
+    if (result || address_of(&place, address, size))
+        return result;
+    long file = kernel(__NR_openat, AT_FDCWD, place.outside, O_PATH | O_CLOEXEC);
+    if (failed(file))
+        return file;
+    *descriptor = (int)file;
+    char path[DESCRIPTOR_PATH_SIZE];
+    descriptor_path(path, *descriptor);
+    write_address(address, path, "", size);
+    return 0;
+}
+
+/* A socket whose outside path is too long for an address gets a short name in its folder first, and then its own. */
+static long bind_with_long_name(long socket, const struct place *place) {
+    struct sockaddr_un address;
+    char folder[PATH_SIZE], path[DESCRIPTOR_PATH_SIZE], name[32];
+    long size;
+    copy_string(folder, sizeof folder, place->outside);
+    keep_folder(folder);
+    long descriptor = kernel(__NR_openat, AT_FDCWD, folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (failed(descriptor))
+        return descriptor;
+    descriptor_path(path, (int)descriptor);
+    struct text text = text_in(name, sizeof name);
+    add(&text, "/.socket-");
+    add_decimal(&text, (unsigned)own_thread());
+    write_address(&address, path, name, &size);
+    long result = kernel(__NR_bind, socket, &address, size);
+    if (!result)
+        result = kernel(__NR_renameat2, descriptor, name + 1, AT_FDCWD, place->outside, RENAME_NOREPLACE);
+    kernel(__NR_close, descriptor);
     return result;
+}
+
+/* An audit record is refused by the kernel where this user is not root, but not by one that has no audit. */
+long call_socket(struct call *call) {
+    enum { FAMILY_NETLINK = 16, AUDIT = 9 };
+    if ((int)call->arguments[0] == FAMILY_NETLINK && (int)call->arguments[2] == AUDIT)
+        return -EPROTONOSUPPORT;
+    return make_call(call);
 }
 
 long call_bind(struct call *call) {
@@ -154,25 +170,21 @@ long call_bind(struct call *call) {
     long given_size = (int)call->arguments[2], size;
     struct sockaddr_un address;
     struct place place;
-    int descriptor;
     if (!is_path_address(given, given_size))
         return make_call(call);
-    long result = translate_address(given, given_size, 0, &place, &address, &size, &descriptor);
+    long result = find_socket(given, given_size, 0, &place);
     if (result)
         return result;
-    result = place.exists ? -EADDRINUSE : check_entry_change(&place);
-    if (!result)
+    if (place.exists)
+        return -EADDRINUSE;
+    if ((result = check_entry_change(&place)))
+        return result;
+    if (address_of(&place, &address, &size))
         result = WITH_ACCESS(&place, false, kernel(__NR_bind, call->arguments[0], &address, size));
-    if (descriptor >= 0)
-        kernel(__NR_close, descriptor);
-    if (!result) {
-        const struct identity *identity = &current_process()->identity;
-        struct owner owner = {identity->file_uid, identity->file_gid};
-        bool is_default = !owner.uid && !owner.gid && !state->start_uid && !state->start_gid;
-        struct file_key key;
-        if (place.zone == IN_ROOT && !is_default && !file_key_at(AT_FDCWD, place.outside, AT_SYMLINK_NOFOLLOW, &key))
-            record_owner(key, owner);
-    }
+    else
+        result = WITH_ACCESS(&place, false, bind_with_long_name((long)call->arguments[0], &place));
+    if (!result)
+        record_creation(&place, place.directory, place.outside, AT_SYMLINK_NOFOLLOW);
     return result;
 }
 

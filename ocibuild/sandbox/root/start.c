@@ -2,7 +2,7 @@
  * Where the program begins, in two ways:
  *
  *     ocibuild-root run STATE GROUPS FOLDER PROGRAM [ARGUMENT...]     started from outside: begins a run
- *     ocibuild-root STATE PROCESS PATH [ARGUMENT...]                  started by execute.c: becomes the program at PATH
+ *     ocibuild-root:NAME STATE PROCESS PATH [ARGUMENT...]             started by execute.c: becomes the program at PATH
  *
  * GROUPS are numbers with commas between them, or "-". Exit codes: 127 where PROGRAM does not exist, 126 where it cannot be
  * executed or the run cannot begin; state.h's `phase` tells which.
@@ -56,6 +56,8 @@ static const char *search_path(char *const *environment) {
 static long execute_from_search_path(char *const *arguments, char *const *environment, uint64_t mask) {
     const char *name = arguments[0];
     long refusal = -ENOENT;
+    if (!*name)
+        return refusal;
     if (last_component(name) != name)
         return execute(AT_FDCWD, name, 0, arguments, environment, mask);
     for (const char *folder = search_path(environment); *folder;) {
@@ -77,8 +79,33 @@ static long execute_from_search_path(char *const *arguments, char *const *enviro
     return refusal;
 }
 
+/*
+ * Makes the folders of the path that are not there. The state tells which, so that they are taken away after the run if
+ * nothing was put into them, and when the folder above them was changed before.
+ */
+static void make_folders(const char *folder) {
+    char path[PATH_SIZE];
+    struct place place;
+    for (size_t at = 1; folder[at - 1]; at++) {
+        if ((folder[at] && folder[at] != '/') || folder[at - 1] == '/')
+            continue;
+        memcpy(path, folder, at);
+        path[at] = 0;
+        if (find_own_path(&place, path, FOLLOW_LAST | WANT_OBJECT | WANT_WALK) || place.exists)
+            continue;
+        if (WITH_ACCESS(&place, false, kernel(__NR_mkdirat, AT_FDCWD, place.outside, 0755)))
+            return;
+        copy_string(state->made_folder, sizeof state->made_folder, place.outside);
+        if (!state->made_count++) {
+            state->made_at_seconds = place.parent.st_mtime;
+            state->made_at_nanoseconds = place.parent.st_mtime_nsec;
+        }
+    }
+}
+
 static void enter_folder(const char *folder) {
     struct place place;
+    make_folders(folder);
     long result = find_own_path(&place, folder, FOLLOW_LAST | WANT_OBJECT);
     if (!result)
         result = !place.exists ? -ENOENT : check_object(&place, ACCESS_SEARCH);
@@ -88,17 +115,29 @@ static void enter_folder(const char *folder) {
         give_up(126, folder, ": the working folder cannot be entered", NULL);
 }
 
+/* In the words of the other rungs (program.py). */
 static const char *why(long error) {
     switch (-error) {
-    case ENOENT:
-        return "not found";
     case EACCES:
-        return "may not be executed";
+        return "cannot be executed: Permission denied";
+    case ELOOP:
+        return "cannot be executed: Too many levels of symbolic links";
+    case E2BIG:
+        return "cannot be executed: Argument list too long";
     case ENOEXEC:
-        return "is not a program for this architecture";
+        return "cannot be executed: it has no #! line, or is for another processor";
     default:
         return "cannot be executed";
     }
+}
+
+__attribute__((noreturn)) static void tell_failure(const char *name, long error) {
+    struct place place;
+    if (error != -ENOENT && error != -ENOTDIR)
+        give_up(126, name, ": ", why(error), NULL);
+    bool is_there = !find_own_path(&place, name, FOLLOW_LAST | WANT_OBJECT) && place.exists;
+    const char *what = is_there ? "its interpreter is not there" : "no such file";
+    give_up(127, name, ": ", last_component(name) == name ? "not found" : what, NULL);
 }
 
 __attribute__((noreturn)) static void begin_run(char **words, char **environment) {
@@ -114,8 +153,7 @@ __attribute__((noreturn)) static void begin_run(char **words, char **environment
     }
     state->phase = PHASE_FILTERED;
     enter_folder(words[4]);
-    long result = execute_from_search_path(words + 5, environment, mask);
-    give_up(result == -ENOENT ? 127 : 126, words[5], ": ", why(result), NULL);
+    tell_failure(words[5], execute_from_search_path(words + 5, environment, mask));
 }
 
 /* --- Becoming a program ------------------------------------------------------------------------------------------- */
@@ -152,13 +190,8 @@ static int open_interpreter(const char *path) {
     return (int)descriptor;
 }
 
-static const char *without_root(const char *path) {
-    const char *root = current_process()->root;
-    return is_below(path, root) ? path + string_length(root) : path;
-}
-
 /* What the kernel told about this program becomes what it would have told about the other one. */
-static void change_auxiliary(struct auxiliary *auxiliary, const struct mapped_program *program,
+static void change_auxiliary(struct auxiliary *auxiliary, const char *name, const struct mapped_program *program,
                              unsigned long interpreter_base) {
     const struct identity *identity = &current_process()->identity;
     struct auxiliary *entry = auxiliary;
@@ -177,7 +210,7 @@ static void change_auxiliary(struct auxiliary *auxiliary, const struct mapped_pr
             entry->value = program->entry;
             break;
         case AT_EXECFN:
-            entry->value = (unsigned long)without_root(program_path);
+            entry->value = (unsigned long)name;
             break;
         case AT_UID:
             entry->value = identity->real_uid;
@@ -223,8 +256,9 @@ __attribute__((noreturn)) static void become_program(unsigned long *stack, char 
         interpreter = map_program(descriptor, file.interpreter);
         kernel(__NR_close, descriptor);
     }
-    change_auxiliary(auxiliary, &program, interpreter.base);
-    kernel(__NR_prctl, PR_SET_NAME, last_component(program_path));
+    const char *name = words[0] + sizeof LOADER_PREFIX - 1;
+    change_auxiliary(auxiliary, name, &program, interpreter.base);
+    kernel(__NR_prctl, PR_SET_NAME, last_component(name));
     if (program.wants_executable_stack)
         allow_code_on_stack(stack);
     set_program_ignores_sigsys(ignores_sigsys);
@@ -249,7 +283,7 @@ void start(unsigned long *stack) {
         end++;
     outside_uid = (uint32_t)kernel(__NR_getuid);
     outside_gid = (uint32_t)kernel(__NR_getgid);
-    if (count >= LOADER_ARGUMENTS && strings_are_equal(words[0], LOADER_NAME))
+    if (count >= LOADER_ARGUMENTS && starts_with(words[0], LOADER_PREFIX))
         become_program(stack, words, (struct auxiliary *)(end + 1));
     if (count >= 6 && strings_are_equal(words[1], "run"))
         begin_run(words, environment);

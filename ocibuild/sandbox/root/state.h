@@ -89,6 +89,10 @@ struct state {
     char root[PATH_SIZE];   /* the root file system, absolute, without symbolic links, without a slash at its end */
     char loader[PATH_SIZE]; /* this program */
     char short_root[SHORT_ROOT_SIZE]; /* a symbolic link to the root, for the addresses of sockets; or empty */
+    char made_folder[PATH_SIZE]; /* the working folder, if it was made for the run: an outside path */
+    uint32_t made_count;         /* so many of its last components were made */
+    uint32_t made_at_nanoseconds;
+    uint64_t made_at_seconds;    /* when the folder that holds them was last changed before */
     struct binding bindings[BINDING_LIMIT];
     struct borrowed_mode borrowed[BORROWED_LIMIT];
 };
