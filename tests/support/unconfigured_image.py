@@ -123,7 +123,7 @@ def run_inside(
         for name in ("null", "zero", "full", "random", "urandom", "tty")
     )
     setup = (
-        'cd "$0"; mkdir -p proc dev; hostname localhost; mount -t proc proc proc; mount -t tmpfs tmpfs dev -o mode=755; '
+        'cd "$0"; mkdir -p proc dev; hostname localhost; ip link set lo up; mount -t proc proc proc; mount -t tmpfs tmpfs dev -o mode=755; '
         f'{devices} ln -s /proc/self/fd dev/fd; mkdir dev/shm; exec chroot . "$@"'
     )
     spaces = ["--mount", "--pid", "--fork", "--uts", "--ipc", *([] if network else ["--net"])]

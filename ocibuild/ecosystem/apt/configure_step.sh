@@ -1,7 +1,7 @@
 #!/bin/sh
 # Configures Debian packages that are unpacked: what `apt-get install` does behind unpacking.
 #
-# Beside this file lies `calls`, one call a line:
+# Beside this file lie `conffiles`, the places of the packages' conffiles, and `calls`, one call a line:
 #   MEMBER PACKAGE ARCHITECTURE INSTANCES FILE ARGUMENT...   a script that dpkg runs while it unpacks (preinst, prerm, postrm)
 #   configure PACKAGE...                                     what the next script pre-depends on
 # When all went well this folder is gone; after a failure it is still there, and the script can be run again.
@@ -35,6 +35,14 @@ if [ -f "$daemons" ] && [ ! -e "$daemons.REAL" ]; then # scripts that do not ask
     moved_daemons=yes
     printf '#!/bin/sh\necho "start-stop-daemon: no daemon is started while packages are configured"\n' >"$daemons"
     chmod 755 "$daemons"
+fi
+
+# Until its package is configured a conffile lies beside its place; dpkg puts it there.
+if [ -e "$here/conffiles" ]; then
+    while IFS= read -r conffile; do
+        mv "$conffile" "$conffile.dpkg-new"
+    done <"$here/conffiles"
+    rm "$here/conffiles"
 fi
 
 # --no-triggers and --force-depends are what apt gives, too, while it is not done.

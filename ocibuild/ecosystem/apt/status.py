@@ -4,7 +4,7 @@ A stanza is the package's control file with the state it is in, and its conffile
 (conffiles) and ``main/remove.c``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from ocibuild.ecosystem.apt.conffile import NEW_CONFFILE
 from ocibuild.ecosystem.apt.database import INSTALLED, UNPACKED, DpkgDatabase, InstalledPackage, status_text
@@ -27,8 +27,9 @@ def status_after(
     """The status file when ``placed`` are installed and ``removed`` are gone but for what a purge would take.
 
     ``view`` is the image with the packages' files in place, ``database`` that of the base. With ``configured`` False
-    the packages are unpacked, and their scripts must still run; conffiles are in place all the same, which dpkg takes
-    for a decision made already (``main/configure.c``, "If the .dpkg-new file is no longer there, ignore this one").
+    the packages are unpacked, and their scripts must still run. The conffiles that they brought are new then, for dpkg
+    puts them into place when it configures their packages (:func:`ocibuild.ecosystem.apt.unpacked.leave_unconfigured`);
+    of others it has the last word already ("If the .dpkg-new file is no longer there, ignore this one").
     """
     holders: dict[str, set[str]] = {}
     for deb in placed:
@@ -46,7 +47,8 @@ def status_after(
         old = earlier_record(deb, database)
         if old is not None:
             stanzas.pop((old.name, old.architecture), None)
-        conffiles = "".join(f"\n {line}" for line in _conffile_lines(deb, old, view)) or None
+        new = () if configured else deb.placed_conffiles
+        conffiles = "".join(f"\n {line}" for line in _conffile_lines(deb, old, view, new)) or None
         changes = {"Status": INSTALLED, "Conffiles": conffiles}
         if not configured:
             changes |= {"Status": UNPACKED, "Config-Version": old.configured_version or None if old else None}
@@ -80,10 +82,13 @@ def _with_obsolete(package: InstalledPackage, holders: dict[str, set[str]]) -> P
     return package.fields if changed == lines else package.fields.with_fields({"Conffiles": "\n".join(changed)})
 
 
-def _conffile_lines(deb: PlacedDeb, old: InstalledPackage | None, view: View) -> Iterator[str]:
-    """The lines of the field Conffiles: what the package ships, then what only its old version did."""
+def _conffile_lines(deb: PlacedDeb, old: InstalledPackage | None, view: View, new: Container[str]) -> Iterator[str]:
+    """The lines of Conffiles: what the package ships (``new`` is not in place), then what only the old version did."""
     before = old.conffiles if old is not None else {}
     for name, recorded in deb.conffiles.items():
-        yield f"{name} {recorded}" if recorded else f"{name} {before.get(name, NEW_CONFFILE)} remove-on-upgrade"
+        if recorded:
+            yield f"{name} {NEW_CONFFILE if name in new else recorded}"
+        else:
+            yield f"{name} {before.get(name, NEW_CONFFILE)} remove-on-upgrade"
     for name in obsolete_conffiles(deb, old, view):
         yield f"{name} {before[name]} obsolete"

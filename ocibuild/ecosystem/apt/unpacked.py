@@ -21,6 +21,7 @@ DRIVER_PATH = f"{STEP_FOLDER}/run"
 """The shell script that the step runs (``configure_step.sh``)."""
 
 _CALLS = f"{STEP_FOLDER}/calls"
+_CONFFILES = f"{STEP_FOLDER}/conffiles"
 _OLD_SCRIPTS = f"{STEP_FOLDER}/old"
 _UNINCORPORATED = "var/lib/dpkg/triggers/Unincorp"
 
@@ -29,7 +30,10 @@ def leave_unconfigured(overlay: Overlay, installation: Installation) -> None:
     """Write what the step needs into ``overlay``, which holds dpkg's database with the packages unpacked.
 
     Pending triggers are those that dpkg would hold then: they make it run the ``postinst triggered`` of packages of the
-    base. The step's folder holds its driver, the list of what it runs first, and scripts of versions that are gone.
+    base. The step's folder holds its driver, the list of what it runs first, scripts of versions that are gone, and the
+    places of conffiles that came with the packages. dpkg leaves those beside their places until their package is
+    configured, and other packages' scripts count on that (a hook must not be there before what it calls works); layers
+    hold them in place, so the step puts them aside first.
     """
     activated = activated_triggers(overlay, installation.configured_packages(), installation.activated_by_what_goes())
     names = sorted({name for names in activated.values() for name in names})
@@ -43,6 +47,8 @@ def leave_unconfigured(overlay: Overlay, installation: Installation) -> None:
         installation.placed, installation.removed, base=base, database=database, old_scripts=_OLD_SCRIPTS
     )
     overlay.write(_CALLS, "".join(f"{call.line}\n" for call in calls))
+    places = sorted(place for deb in installation.placed for place in deb.placed_conffiles.values())
+    overlay.write(_CONFFILES, "".join(f"/{place}\n" for place in places))
     replaced = (database.get(deb.package.name, deb.package.architecture) for deb in installation.placed)
     for package in (*installation.removed, *(old for old in replaced if old is not None)):
         for member in ("prerm", "postrm"):
