@@ -162,9 +162,9 @@ class _ChangeWriter:
                 state.unknown.pop(path, None)
                 if change.attributes:
                     state.attributes[path] = dict(change.attributes)
-        for path in self._tree.lock_again():
+        for path, status in self._tree.lock_again().items():
             if path in state.paths:
-                state.paths[path] = state.paths[path]._replace(key=stat_key(self._tree.status(path)))
+                state.paths[path] = state.paths[path]._replace(key=stat_key(status))
         return state
 
     def _known(self, path: str, change: Changed, piece: str) -> Known | None:

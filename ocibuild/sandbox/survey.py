@@ -94,8 +94,8 @@ def survey(tree: Tree, state: RootState, *, with_owners: bool, inodes: Collectio
         nominated |= {path for path, key in disk.items() if key.inode in inodes and path in paths}
     nominated |= _partners(state, gone) - set(gone)
     sights = {path: _sight(tree, path, state, disk[path], with_owners=with_owners) for path in nominated}
-    for path in tree.lock_again():
-        key = disk[path] = stat_key(tree.status(path))
+    for path, status in tree.lock_again().items():
+        key = disk[path] = stat_key(status)
         if path in sights:
             sights[path] = sights[path]._replace(key=key)
         elif path in paths:

@@ -57,16 +57,20 @@ class Tree:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def lock_again(self) -> list[str]:
-        """Give what was opened up its mode back, and return the paths: their status has changed by it."""
+    def lock_again(self) -> dict[str, os.stat_result]:
+        """Give what was opened up its mode back, and return the status that it has then: it has changed by this.
+
+        The innermost comes first, since what is in a locked folder cannot be reached.
+        """
         modes, self.opened = self.opened, {}
-        paths = sorted(modes, reverse=True)
-        for path in paths:
+        found = {}
+        for path in sorted(modes, reverse=True):
             self.set_mode(path, modes[path])
+            found[path] = self.status(path)
             held = self._folders.pop(path, None)  # opened up again when it is asked for again
             if held is not None:
                 os.close(held)
-        return paths
+        return found
 
     def close(self) -> None:
         """Close every folder, what was opened up with its own mode again."""

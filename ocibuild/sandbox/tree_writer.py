@@ -207,6 +207,8 @@ class _Mover:
         for path in sorted(self._folders - {""}, reverse=True):
             self._finish_folder(path, self._wanted.entries[path])
         self._finish_root()
+        for path, status in self._tree.lock_again().items():  # folders that were only gone through
+            self._state.paths[path] = self._state.paths[path]._replace(key=stat_key(status))
 
     def _dress(self, path: str, wanted: TreeEntry, digest: str) -> None:
         folder, name = self._tree.at(path)
