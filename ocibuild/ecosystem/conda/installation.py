@@ -1,7 +1,6 @@
 """What installing one conda package writes where: rattler's rules, without touching a file system."""
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from ocibuild.core.paths import ancestors, clean_path
 from ocibuild.ecosystem.conda.archive import CondaArchive
 from ocibuild.ecosystem.conda.channel import channel_address
 from ocibuild.ecosystem.conda.content import patched, verified
+from ocibuild.ecosystem.conda.distributions import distributions_among
 from ocibuild.ecosystem.conda.entry_points import wrapper
 from ocibuild.ecosystem.conda.metadata import ListedPath, PackageInfo
 from ocibuild.ecosystem.conda.prefix_record import InstalledPath, record_path, write_record
@@ -23,9 +23,6 @@ CLOBBERS = "__clobbers__"
 
 _WRAPPER_MODE = 0o775  # as rattler makes them
 _RECORD_MODE = 0o644
-_DISTRIBUTION = re.compile(
-    r"(?P<name>[^/]+?)-(?P<version>[^/-]+)(?:\.dist-info/METADATA|(?:-py[\d.]+)?\.egg-info(?:/PKG-INFO)?)"
-)
 _ACTIVATION = "etc/conda/activate.d/"
 
 
@@ -235,8 +232,7 @@ class Installation:
         scripts = {kind: f"bin/.{self._name}-{kind}.sh" for kind in ("pre-link", "post-link")}
         lines = {kind: [path] for kind, path in scripts.items() if path in places}
         lines["activate"] = [path for path in places if path.startswith(_ACTIVATION) and path.endswith(".sh")]
-        found = (_DISTRIBUTION.fullmatch(path.rpartition("/site-packages/")[2]) for path in places)
-        lines["distributions"] = [f"{each['name']} {each['version']}" for each in found if each]
+        lines["distributions"] = [f"{name} {version}" for name, version in distributions_among(places).items()]
         return {name: "\n".join(texts).encode() for name, texts in lines.items() if texts}
 
     def _error(self, message: str) -> ImageError:

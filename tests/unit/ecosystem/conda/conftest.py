@@ -26,7 +26,7 @@ class Environment:
         self.folder = folder
         self.target = BOOKWORM
         self.settings = CondaSettings()
-        self.options: dict[str, Any] = {}
+        self.options: dict[str, Any] = {"retries": 0}
         self.lock: CondaLockFile | None = None
 
     def channel(self, name: str, recipes: Sequence[Recipe]) -> str:
