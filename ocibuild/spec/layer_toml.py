@@ -40,9 +40,10 @@ _OPTIONS = (
 def parse_layer(data: bytes, *, folder: Path) -> CatalogueLayer:
     """The layer of ``folder`` whose ``layer.toml`` has these bytes.
 
-    A RepositoryError names the file, the line and the option of what is wrong.
+    A RepositoryError names the file, the line and the option of what is wrong. Files are named from the layer's folder
+    on: where that is on this machine must not enter an image.
     """
-    file = str(folder / "layer.toml")
+    file = f"{folder.name}/layer.toml"
     text = decode_text(data, file=file)
     return _Layer(text, file, folder).read(read_toml(text, file=file))
 
@@ -120,10 +121,10 @@ class _Layer(TableReader):
         requirements: list[tuple[str, Origin]] = []
         if "requirements" in table:
             path = self._file("requirements", table["requirements"])
-            lines = decode_text(path.read_bytes(), file=str(path)).splitlines()
-            for number, line in enumerate(lines, start=1):
+            name = f"{self._folder.name}/{path.relative_to(self._folder).as_posix()}"
+            for number, line in enumerate(decode_text(path.read_bytes(), file=name).splitlines(), start=1):
                 requirement = line.partition("#")[0].strip()
-                requirements += [(requirement, Origin(str(path), number))] if requirement else []
+                requirements += [(requirement, Origin(name, number))] if requirement else []
         return tuple(requirements), self._file("lock", table["lock"]) if "lock" in table else None
 
     def _file(self, key: str, value: Any) -> Path:

