@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PythonResolver", "unbuildable"]
 
+_Unsuitable = Mapping[tuple[str, str], str]
 _MOST_NESTED_BUILDS = 6
 """A build may require a package that must be built, and so on; nobody's chain is longer who does not go in a circle."""
 
@@ -69,12 +70,19 @@ class PythonResolver:
         asks = _complete(asks, target, options)
         settings = self.settings()
 
-        def ask(built: "Mapping[str, BuiltWheel]") -> PipResolution:
+        def ask(built: "Mapping[str, BuiltWheel]", unsuitable: _Unsuitable) -> PipResolution:
             return self._asked(
-                asks, target, settings, built, folder=folder, folder_in_image=folder_in_image, options=options
+                asks,
+                target,
+                settings,
+                built,
+                unsuitable,
+                folder=folder,
+                folder_in_image=folder_in_image,
+                options=options,
             )
 
-        found = ask({})
+        found = ask({}, {})
         if not found.missing or root is None:
             return found
         # Imported here: most builds have no source to build.
@@ -89,6 +97,7 @@ class PythonResolver:
         target: PythonTarget,
         settings: IndexSettings,
         built: "Mapping[str, BuiltWheel]",
+        unsuitable: _Unsuitable,
         *,
         folder: Path,
         folder_in_image: str,
@@ -105,6 +114,7 @@ class PythonResolver:
             exclude_newer=options.as_of.isoformat() if options.as_of else None,
             folder_in_image=folder_in_image,
             built=built,
+            unsuitable=unsuitable,
             tell=self.events,
         )
 
@@ -174,9 +184,16 @@ class _Builds:
         )
 
         def resolved(asks: PipAsks) -> PipResolution:
-            def ask(built: "Mapping[str, BuiltWheel]") -> PipResolution:
+            def ask(built: "Mapping[str, BuiltWheel]", unsuitable: _Unsuitable) -> PipResolution:
                 return self.resolver._asked(  # noqa: SLF001 - one conductor in two classes
-                    asks, self.target, settings, built, folder=self.folder, folder_in_image="", options=self.options
+                    asks,
+                    self.target,
+                    settings,
+                    built,
+                    unsuitable,
+                    folder=self.folder,
+                    folder_in_image="",
+                    options=self.options,
                 )
 
             def build(source: PythonSource) -> "BuiltWheel":

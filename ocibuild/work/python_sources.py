@@ -22,7 +22,7 @@ from ocibuild.store.store import Store
 
 __all__ = ["FetchedSource", "PythonSources"]
 
-_LARGEST_PYPROJECT_BYTES = 1 << 20
+_LARGEST_TEXT_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 20
 _OK = 200
 # Ways of taking a version from tags: those need the history, and the program git in the image.
@@ -36,11 +36,13 @@ _ASKED_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 class FetchedSource:
     """A source on this machine: the file of an archive in the store, or a folder, whose ``digest`` is its tree's.
 
-    ``pyproject`` is the text of the project's ``pyproject.toml``, None where there is none.
+    ``pyproject`` is the text of the project's ``pyproject.toml``, and ``package_info`` of the ``PKG-INFO`` that an
+    archive may have; None where there is none.
     """
 
     digest: Digest
     pyproject: str | None
+    package_info: str | None = None
     archive: Path | None = None
     folder: Path | None = None
     commit: str = ""
@@ -82,7 +84,8 @@ class PythonSources:
             return FetchedSource(digest, _text_of(folder / source.subdirectory), folder=folder)
         digest = self._archive(source)
         path = self.store.blobs.path(digest)
-        return FetchedSource(digest, _pyproject_of_archive(path, source), archive=path)
+        texts = _texts_of_archive(path, source)
+        return FetchedSource(digest, texts.get("pyproject.toml"), texts.get("PKG-INFO"), archive=path)
 
     def _archive(self, source: PythonSource) -> Digest:
         where = str(source)
@@ -143,27 +146,36 @@ def _read_text(path: Path) -> str | None:
     if path.is_symlink() or not path.is_file():  # a link may lead anywhere
         return None
     with path.open("rb") as file:
-        return file.read(_LARGEST_PYPROJECT_BYTES).decode("utf-8", "replace")
+        return _decoded(file.read(_LARGEST_TEXT_BYTES))
 
 
-def _pyproject_of_archive(path: Path, source: PythonSource) -> str | None:
-    """The text of the project's pyproject.toml, which lies at the top of the archive or below its one folder."""
-    below = f"{source.subdirectory}/pyproject.toml".lstrip("/")
+def _texts_of_archive(path: Path, source: PythonSource) -> dict[str, str]:
+    """What of pyproject.toml and PKG-INFO the project has: at the top of the archive or below its one folder."""
+    wanted = {f"{source.subdirectory}/{name}".lstrip("/"): name for name in ("pyproject.toml", "PKG-INFO")}
+    found: dict[str, str] = {}
 
-    def is_it(name: str) -> bool:
-        name = name.removeprefix("./")
-        return name == below or name.partition("/")[2] == below
+    def name_of(member: str) -> str:
+        member = member.removeprefix("./")
+        return wanted.get(member, "") or wanted.get(member.partition("/")[2], "")
 
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                names = [name for name in archive.namelist() if is_it(name)]
-                data = archive.open(names[0]).read(_LARGEST_PYPROJECT_BYTES) if names else None
+                for member in filter(name_of, archive.namelist()):
+                    with archive.open(member) as file:
+                        found.setdefault(name_of(member), _decoded(file.read(_LARGEST_TEXT_BYTES)))
         else:
             with tarfile.open(path, "r|*") as tar:
-                member = next((each for each in tar if each.isfile() and is_it(each.name)), None)
-                file = tar.extractfile(member) if member else None
-                data = file.read(_LARGEST_PYPROJECT_BYTES) if file else None
+                for entry in tar:
+                    stream = tar.extractfile(entry) if entry.isfile() and name_of(entry.name) else None
+                    if stream is not None:
+                        found.setdefault(name_of(entry.name), _decoded(stream.read(_LARGEST_TEXT_BYTES)))
+                    if len(found) == len(wanted):
+                        break  # the rest need not be decompressed
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
         raise BuildError(f"{source}: its archive cannot be read: {error}", hint="ask for another version") from error
-    return data.decode("utf-8", "replace") if data is not None else None
+    return found
+
+
+def _decoded(data: bytes) -> str:
+    return data.decode("utf-8", "replace")

@@ -11,15 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from packaging.version import Version
+
 from ocibuild.core.asks import Origin, PipAsks
 from ocibuild.core.atomic import map_os_error
 from ocibuild.core.digest import Digest
-from ocibuild.core.errors import BuildError, OcibuildError
+from ocibuild.core.errors import BuildError
 from ocibuild.core.events import EventSink, TaskFinished, TaskStarted
 from ocibuild.core.package import LockedPackage
 from ocibuild.core.step import Step
 from ocibuild.ecosystem.pip.build_system import BuildSystem, read_build_system
-from ocibuild.ecosystem.pip.built import BuiltWheel, read_wheel_metadata, write_normalised
+from ocibuild.ecosystem.pip.built import (
+    BuiltWheel,
+    UnsuitableSourceError,
+    WheelMetadata,
+    check_requires_python,
+    read_wheel_metadata,
+    requires_python_of,
+    write_normalised,
+)
 from ocibuild.ecosystem.pip.resolve import PipResolution
 from ocibuild.ecosystem.pip.source import PythonSource, body_digest
 from ocibuild.ecosystem.pip.target import PythonTarget
@@ -66,6 +76,9 @@ class StepRoot(Protocol):
 
 
 Resolve = Callable[[PipAsks], PipResolution]
+Ask = Callable[[Mapping[str, BuiltWheel], Mapping[tuple[str, str], str]], PipResolution]
+"""Resolve with these wheels, by the keys of their sources, and without these versions of names, for these reasons."""
+Build = Callable[[PythonSource], BuiltWheel]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +116,8 @@ class WheelMaker:
             known = self._known(source, fetched.digest, fetched.commit)
             if known is not None:
                 return known
+            if source.is_of_index and fetched.package_info:
+                check_requires_python(source, requires_python_of(fetched.package_info), self.target.version)
             self.events(TaskStarted(f"wheel {source.key}", "building", f"{source}"))
             made = self._built(source, fetched, place)
             self.events(TaskFinished(f"wheel {source.key}"))
@@ -176,10 +191,7 @@ class WheelMaker:
         with normal.open("xb") as file:
             write_normalised(wheel, file, file_name=wheel.name)
         metadata = read_wheel_metadata(normal, file_name=wheel.name, where=str(source))
-        if source.name and source.name != metadata.name:
-            raise BuildError(f"{source}: its build made a wheel of {metadata.name}")
-        if source.version and not _is_same_version(source.version, metadata.version):
-            raise BuildError(f"{source}: its build made a wheel of version {metadata.version}")
+        _check_identity(source, metadata)
         with normal.open("rb") as reader, self.store.blobs.writer(where=wheel.name) as writer:
             shutil.copyfileobj(reader, writer, 1 << 20)
         value = {
@@ -215,13 +227,16 @@ class WheelMaker:
             if size_bytes is None:
                 continue
             path, name = self.store.blobs.path(wheel), str(value["file_name"])
+            metadata = read_wheel_metadata(path, file_name=name, where=str(source))
+            if source.is_of_index:
+                check_requires_python(source, metadata.requires_python, self.target.version)
             return BuiltWheel(
                 source=source,
                 file_name=name,
                 path=path,
                 digest=wheel,
                 size_bytes=size_bytes,
-                metadata=read_wheel_metadata(path, file_name=name, where=str(source)),
+                metadata=metadata,
                 source_digest=digest,
                 commit=str(value["commit"]),
                 built_with=str(value["built_with"]),
@@ -229,42 +244,41 @@ class WheelMaker:
         return None
 
 
-def resolve_with_builds(
-    ask: Callable[[Mapping[str, BuiltWheel]], PipResolution],
-    build: Callable[[PythonSource], BuiltWheel],
-    *,
-    first: PipResolution | None = None,
-) -> PipResolution:
-    """Ask until nothing is missing, building what is; ``ask`` is given the wheels built so far, by their sources' keys.
-
-    ``first`` is what it answered without any, where that is known.
+def resolve_with_builds(ask: Ask, build: Build, *, first: PipResolution | None = None) -> PipResolution:
+    """Ask until nothing is missing, building what is; ``first`` is what it answered without any wheel, where known.
 
     A source that cannot be built is an error only if it is asked for again when the others are built: what they depend
-    on may have made it needless.
+    on may have made it needless. An unsuitable version is not taken.
     """
     built: dict[str, BuiltWheel] = {}
+    unsuitable: dict[tuple[str, str], str] = {}
     failed: dict[str, BuildError] = {}
     for _ in range(_MOST_ROUNDS):
-        found = ask(built) if built or first is None else first
+        found = first if first is not None and not built and not unsuitable else ask(built, unsuitable)
         if not found.missing:
             return found
-        before = len(built)
+        before = len(built) + len(unsuitable)
         for source in found.missing:
             if source.key in failed:
                 raise failed[source.key]
             try:
                 built[source.key] = build(source)
+            except UnsuitableSourceError as error:
+                unsuitable[source.name, source.version] = error.message
             except BuildError as error:
                 failed[source.key] = error
-        if len(built) == before:
+        if len(built) + len(unsuitable) == before:
             raise next(iter(failed.values()))
-    raise OcibuildError(f"resolving still finds source packages to build after {_MOST_ROUNDS} rounds")
+    raise BuildError(f"resolving still finds source packages to build after {_MOST_ROUNDS} rounds")
 
 
-def _is_same_version(one: str, other: str) -> bool:
-    from packaging.version import Version  # noqa: PLC0415 - an unchanged build compares no versions
-
-    return Version(one) == Version(other)
+def _check_identity(source: PythonSource, metadata: WheelMetadata) -> None:
+    """The wheel must be of what was asked for; a version of an index that is another is passed over, as pip does."""
+    same_name = source.name in ("", metadata.name)
+    if same_name and (not source.version or Version(source.version) == Version(metadata.version)):
+        return
+    kind = UnsuitableSourceError if source.is_of_index else BuildError
+    raise kind(f"{source}: its build made a wheel of {metadata.name} {metadata.version}")
 
 
 def _recorded(package: LockedPackage) -> dict[str, Any]:

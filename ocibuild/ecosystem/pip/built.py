@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from packaging.metadata import RawMetadata, parse_email
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
@@ -19,12 +20,24 @@ from ocibuild.core.errors import BuildError
 from ocibuild.ecosystem.pip.source import PythonSource
 from ocibuild.ecosystem.pip.wheel import Member, WheelArchive
 
-__all__ = ["BuiltWheel", "WheelMetadata", "read_wheel_metadata", "write_normalised"]
+__all__ = [
+    "BuiltWheel",
+    "UnsuitableSourceError",
+    "WheelMetadata",
+    "check_requires_python",
+    "read_wheel_metadata",
+    "requires_python_of",
+    "write_normalised",
+]
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 _LARGEST_METADATA_BYTES = 4 << 20
 _REGULAR_FILE = 0o100000
 _LIMIT_ZIP64_BYTES = 1 << 31
+
+
+class UnsuitableSourceError(BuildError):
+    """A version of an index whose own metadata says that it is another, or not for this Python: pip passes it over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +97,25 @@ def read_wheel_metadata(body: Path, *, file_name: str, where: str) -> WheelMetad
         said = f"{raw.get('name')} {raw.get('version')}"
         raise BuildError(f"{where}: the build made {file_name}, whose METADATA is of {said}")
     return found
+
+
+def requires_python_of(package_info: str) -> str:
+    """The Requires-Python of a source archive's PKG-INFO, empty where it says none."""
+    return parse_email(package_info)[0].get("requires_python", "")
+
+
+def check_requires_python(source: PythonSource, requires_python: str, version: str) -> None:
+    """An UnsuitableSourceError where this Requires-Python excludes this full version of Python.
+
+    uv heeds lower bounds alone (its "Resolution" page), pip all of it. What is no specifier excludes nothing, as with
+    pip.
+    """
+    try:
+        fits = SpecifierSet(requires_python).contains(version, prereleases=True)
+    except InvalidSpecifier:
+        return
+    if not fits:
+        raise UnsuitableSourceError(f"{source} requires Python {requires_python}, and the image has {version}")
 
 
 def _metadata(raw: RawMetadata) -> WheelMetadata | None:

@@ -5,9 +5,12 @@ Source: pip 26.3's ``models/format_control.py`` and "pip install" of its documen
 
 from dataclasses import dataclass, replace
 
-__all__ = ["Formats"]
+__all__ = ["ALL", "Formats"]
 
-_ALL, _NONE = ":all:", ":none:"
+ALL = ":all:"
+"""Stands for every name that the other set does not hold."""
+
+_NONE = ":none:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,11 @@ class Formats:
         pair = (set(self.no_wheels), set(self.only_wheels))
         target, other = pair if option == "no-binary" else (pair[1], pair[0])
         names = [name.strip() for name in value.split(",") if name.strip()]
-        while _ALL in names:
+        while ALL in names:
             other.clear()
             target.clear()
-            target.add(_ALL)
-            del names[: names.index(_ALL) + 1]
+            target.add(ALL)
+            del names[: names.index(ALL) + 1]
             if _NONE not in names:
                 names = []
         for name in names:
@@ -46,11 +49,11 @@ class Formats:
 
     def allows_wheels(self, name: str) -> bool:
         """Whether a wheel of the package may be taken from an index."""
-        return name in self.only_wheels or (name not in self.no_wheels and _ALL not in self.no_wheels)
+        return name in self.only_wheels or (name not in self.no_wheels and ALL not in self.no_wheels)
 
     def allows_sources(self, name: str) -> bool:
         """Whether the package may be built from the source that an index has."""
-        return name in self.no_wheels or (name not in self.only_wheels and _ALL not in self.only_wheels)
+        return name in self.no_wheels or (name not in self.only_wheels and ALL not in self.only_wheels)
 
     def arguments(self) -> list[str]:
         """The same for uv's command line."""

@@ -10,7 +10,7 @@ from ocibuild.core.errors import MachineError, RepositoryError, UsageError
 from ocibuild.ecosystem.pip.built import WheelMetadata
 from ocibuild.ecosystem.pip.configuration import IndexSettings
 from ocibuild.ecosystem.pip.explanation import explained, source_only_names, unbuilt_pins
-from ocibuild.ecosystem.pip.formats import Formats
+from ocibuild.ecosystem.pip.formats import ALL, Formats
 from ocibuild.ecosystem.pip.requirements_file import Requirements
 from ocibuild.ecosystem.pip.sources import Sources, secret_forms
 from ocibuild.ecosystem.pip.stand_in import StandIn
@@ -74,8 +74,8 @@ class Question:
 
     ``constraints`` are versions by name. ``known`` is the metadata of source packages, by name and version: what has
     been built, and, as :meth:`resolved` goes on, of others that no dependency is known of. ``overrides`` are
-    requirements that stand for every other of their names. ``without_wheels`` are, where wheels are preferred, names
-    for which no wheel does, as they are found.
+    requirements that stand for every other of their names. ``unsuitable`` are versions that are not taken, and why.
+    ``without_wheels`` are, where wheels are preferred, names for which no wheel does, as they are found.
     """
 
     uv: Uv
@@ -88,6 +88,7 @@ class Question:
     offline: bool
     known: dict[tuple[str, str], WheelMetadata] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()
+    unsuitable: Mapping[tuple[str, str], str] = field(default_factory=dict)
     without_wheels: set[str] = field(default_factory=set)
     stand_in: StandIn = field(init=False)
 
@@ -115,16 +116,19 @@ class Question:
                 return answer
 
     def _allowed_sources(self, answer: UvAnswer) -> list[str]:
-        """The packages that have no wheel, where wheels are only preferred, and that were not allowed before."""
+        """What else may be built where wheels are only preferred: what has none, and in the end everything."""
         formats = self.requirements.formats
-        names = source_only_names(answer) if formats.prefer_wheels and not answer.is_done else ()
-        return [name for name in names if formats.allows_sources(name) and name not in self.without_wheels]
+        if answer.is_done or not formats.prefer_wheels or ALL in self.without_wheels:
+            return []
+        names = [name for name in source_only_names(answer) if formats.allows_sources(name)]
+        return [name for name in names if name not in self.without_wheels] or [ALL]
 
     def ask(self, *arguments: str) -> UvAnswer:
         """Ask for everything that is required."""
         self._write("requirements.txt", [each.text for each in self.requirements.required])
         fixed = [f"{name}=={version}" for name, version in sorted(self.constraints.items())]
-        constraints = [*(each.text for each in self.requirements.constraints), *fixed]
+        refused = [f"{name}!={version}" for name, version in self.unsuitable]
+        constraints = [*(each.text for each in self.requirements.constraints), *fixed, *refused]
         self._write("constraints.txt", constraints)
         files = ["constraints.txt"] if constraints else []  # uv warns of an empty one
         files = [f"--constraints={path}" for path in [*files, *self.settings.constraints]]
@@ -132,9 +136,12 @@ class Question:
             self._write("overrides.txt", self.overrides)
             files.append("--overrides=overrides.txt")
         formats = self.requirements.formats
-        if formats.prefer_wheels:
-            formats = Formats(formats.no_wheels | self.without_wheels, frozenset({":all:"}))
-        return self._run("requirements.txt", *files, *formats.arguments(), *arguments)
+        if formats.prefer_wheels and ALL not in self.without_wheels:
+            formats = Formats(formats.no_wheels | self.without_wheels, frozenset({ALL}))
+        asked = (*self.requirements.required, *self.requirements.constraints)
+        prereleases = sorted({each.name for each in asked if each.names_prerelease})
+        flags = [f"--prerelease-package={name}=allow" for name in prereleases]
+        return self._run("requirements.txt", *files, *flags, *formats.arguments(), *arguments)
 
     def annotations(self) -> str:
         """The same resolution with who needs what and where it is from; from uv's cache if that is enough."""
@@ -153,7 +160,11 @@ class Question:
             answer = self.ask("--excludes=excludes.txt")
         if names:
             raise self._source_only(names)
-        raise explained(answer, self.requirements.required)
+        error = explained(answer, self.requirements.required)
+        if self.unsuitable:
+            refused = [f"not taken: {why}" for why in self.unsuitable.values()]
+            error.hint = "; ".join([*refused, *([error.hint] if error.hint else [])])
+        raise error
 
     def _source_only(self, names: list[str]) -> RepositoryError:
         """Name the packages, who asks for them, and the newest version that has a wheel, if any has."""

@@ -35,7 +35,8 @@ class PipRequirement:
     credentials if it has any, and ``local_path`` its path below the repository's folder when it is a local wheel.
     ``source`` is what a wheel must be built from first, where the line names no wheel: then ``text`` is the line as it
     stands, ``name`` is empty unless the line tells it, and ``extras`` (``[a,b]``) are asked of whatever is built.
-    ``settings`` are for the build backend. ``in_file`` tells a line of a requirements file, which hashes are asked of,
+    ``settings`` are for the build backend. ``names_prerelease`` tells that a version in it is a prerelease, which lets
+    pip take prereleases of that project. ``in_file`` tells a line of a requirements file, which hashes are asked of,
     from a requirement of this program or its options.
     """
 
@@ -49,6 +50,7 @@ class PipRequirement:
     extras: str = ""
     settings: tuple[tuple[str, str], ...] = ()
     is_exact: bool = False
+    names_prerelease: bool = False
     in_file: bool = False
     marker: str = ""
 
@@ -118,7 +120,14 @@ class _Line:
             raise self.error(f"{self.text!r} is neither a folder nor a checkout, and only those can be editable")
         is_exact = any(each.operator in ("==", "===") and "*" not in each.version for each in parsed.specifier)
         return PipRequirement(
-            str(parsed), name, self.origin, self.hashes, settings=self.settings, is_exact=is_exact, marker=marker
+            str(parsed),
+            name,
+            self.origin,
+            self.hashes,
+            settings=self.settings,
+            is_exact=is_exact,
+            names_prerelease=bool(parsed.specifier.prereleases),
+            marker=marker,
         )
 
     def direct(self, name: str, url: str, marker: str) -> PipRequirement:

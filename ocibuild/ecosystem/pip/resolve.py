@@ -54,6 +54,7 @@ def resolve(
     offline: bool = False,
     folder_in_image: str = "",
     built: "Mapping[str, BuiltWheel]" = MappingProxyType({}),
+    unsuitable: Mapping[tuple[str, str], str] = MappingProxyType({}),
     tell: EventSink = discard,
 ) -> PipResolution:
     """Resolve ``asks`` for ``target`` over the indexes of ``settings`` and of the requirements files themselves.
@@ -62,7 +63,8 @@ def resolve(
     certificates, HOME and the like; ``variables`` fill ``${NAME}`` in requirements files. ``constraints`` are versions
     (by name) that something else in the image fixes. ``exclude_newer`` is a date or time as uv takes it: no file that
     was uploaded later is considered. ``folder_in_image`` is where the repository will be, for ``direct_url.json`` of
-    local packages. ``built`` are the wheels built so far, by the keys of their sources.
+    local packages. ``built`` are the wheels built so far, by the keys of their sources; ``unsuitable`` are names and
+    versions of sources that turned out not to be for this target, and why.
 
     A version is chosen as ``pip install`` chooses it: the newest that fits, whether it has a wheel or only its source.
     A bad line, an unknown name, a conflict, a wrong or missing hash is a RepositoryError; an index that cannot be asked
@@ -98,6 +100,7 @@ def resolve(
             offline,
             known={(each.name, each.version): each for each in (wheel.metadata for wheel in built.values())},
             overrides=direct.overrides,
+            unsuitable=unsuitable,
         )
         answer = question.resolved()
         for warning in answer.warnings:

@@ -30,9 +30,11 @@ ENVIRONMENT, SOURCE, OUTPUT = "environment", "source", "output"
 _LARGEST_RESULT_BYTES = 1 << 20
 _FRONTEND = "build_frontend.py"
 _HEADER = re.compile(r"fatal error: (\S+\.h(?:pp)?): No such file")
-_COMPILER = re.compile(r"(?:error: )?command '?(\S*(?:gcc|cc|g\+\+|c\+\+|gfortran|clang))'? failed: No such file"
-                       r"|Unknown compiler\(s\)|unable to execute '(\S+)'|error: linker `(cc)` not found"
-                       r"|No CMAKE_(?:C|CXX|Fortran)_COMPILER could be found")  # fmt: skip
+_COMPILER = re.compile(
+    r"command '?\S*(?:gcc|cc|\+\+|gfortran|clang)'? failed: No such file"
+    r"|No such file or directory: '\S*(?:gcc|cc|\+\+|gfortran|clang)'"
+    r"|Unknown compiler\(s\)|linker `cc` not found|No CMAKE_\w+_COMPILER could be found"
+)
 
 
 @dataclass(frozen=True, slots=True)

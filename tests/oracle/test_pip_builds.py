@@ -1,0 +1,323 @@
+"""What is built and placed equals what ``pip install`` of the same source makes, file by file."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ocibuild.core.asks import PipAsks, RequirementsFile
+from ocibuild.core.errors import BuildError, RepositoryError
+from ocibuild.core.events import Event
+from ocibuild.core.package import LockedPackage
+from ocibuild.core.platform import Platform
+from ocibuild.ecosystem.pip.place import PipPlaceContext, place
+from ocibuild.ecosystem.pip.prefix import prefix_entries, prefix_interpreter
+from ocibuild.ecosystem.pip.resolve import PipResolution
+from ocibuild.ecosystem.pip.source import is_built
+from ocibuild.ecosystem.pip.target import Libc, PythonTarget
+from ocibuild.image.view import View
+from ocibuild.layer.entry import EntryKind
+from ocibuild.net.client import HttpClient
+from ocibuild.spec.options import BuildOptions
+from ocibuild.store.store import Store
+from ocibuild.work.bodies import PackageBodies
+from ocibuild.work.python_resolution import PythonResolver
+from tests.support.host_root import HostRoot, can_mount
+from tests.support.made_projects import FolderIndex, metadata, tiny_sdist, write_sdist
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(not can_mount(), reason="builds run with a folder mounted, which only root may here"),
+]
+
+PYTHON = Path("/usr/bin/python3")
+Tree = dict[str, tuple[str, int, str]]
+
+
+def python_target() -> PythonTarget:
+    facts = "import sys, os, platform; print(platform.python_version(), os.path.realpath(sys.executable), os.path.dirname(os.__file__))"
+    version, executable, library = subprocess.run(
+        [PYTHON, "-I", "-c", facts], capture_output=True, text=True, check=True
+    ).stdout.split()
+    libc = tuple(int(part) for part in (platform.libc_ver()[1] or "2.17").split(".")[:2])
+    return PythonTarget(
+        version, str(PYTHON), executable[1:], library[1:], Platform.parse(platform.machine()), Libc("glibc", *libc)
+    )
+
+
+class Place:
+    """A repository, an index, a store, and this machine as the root."""
+
+    def __init__(self, folder: Path, seeds: Path) -> None:
+        self.folder = folder
+        self.repository = folder / "repository"
+        self.repository.mkdir()
+        self.index = FolderIndex(folder / "index")
+        for wheel in sorted(seeds.iterdir()):
+            self.index.add(wheel)
+        self.root = HostRoot()
+        self.store = Store.at(folder / "store")
+        self.target = python_target()
+        self.events: list[Event] = []
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_", "PYTHON"))}
+        return kept | {
+            "PIP_CONFIG_FILE": "/dev/null",
+            "PIP_INDEX_URL": self.index.url,
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_NO_CACHE_DIR": "1",
+            "HOME": str(self.folder),
+        }
+
+    def resolve(self, text: str) -> PipResolution:
+        resolver = PythonResolver(self.store, self.environment, self.events.append, HttpClient())
+        return resolver.resolve(
+            PipAsks(files=(RequirementsFile("requirements.txt", text),)),
+            self.target,
+            folder=self.repository,
+            folder_in_image=str(self.repository),
+            options=BuildOptions(),
+            root=self.root,
+        )
+
+    def built(self, text: str) -> LockedPackage:
+        (package,) = [each for each in self.resolve(text).packages if is_built(each)]
+        return package
+
+    def installed_by_pip(self, text: str, prefix: Path) -> Tree:
+        subprocess.run([PYTHON, "-m", "venv", "--without-pip", prefix], check=True)
+        before = tree(prefix).keys()
+        (self.repository / "requirements.txt").write_text(text)
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "--python", prefix / "bin/python3", "install", "--no-compile", "-r", "requirements.txt"],
+            cwd=self.repository, env=self.environment | {"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return {path: value for path, value in tree(prefix).items() if path not in before}
+
+    def placed(self, text: str, prefix: Path) -> Tree:
+        """The packages of the requirements alone, without those that an environment has from the start."""
+        resolution = self.resolve(text)
+        found: Tree = {}
+        with PackageBodies(self.store, resolution.addresses, http=HttpClient(), events=self.events.append) as bodies:
+            for package in resolution.packages:
+                if package.name in ("pip", "setuptools"):
+                    continue
+                context = PipPlaceContext(
+                    str(prefix)[1:], self.target.minor_version, prefix_interpreter(self.target, str(prefix)[1:]),
+                    requested=package.requested, direct_url=package.fields.get("direct_url", ""),
+                )  # fmt: skip
+                for entry in place(package, bodies.path(package), context).entries:
+                    if entry.kind is EntryKind.FILE:
+                        digest = hashlib.sha256(b"".join(entry.chunks())).hexdigest()
+                        found[entry.path.removeprefix(f"{str(prefix)[1:]}/")] = ("file", entry.mode, digest)
+        return found
+
+
+def tree(folder: Path) -> Tree:
+    found: Tree = {}
+    for path in sorted(folder.rglob("*")):
+        name, mode = str(path.relative_to(folder)), path.lstat().st_mode
+        if stat.S_ISREG(mode):
+            found[name] = ("file", stat.S_IMODE(mode), hashlib.sha256(path.read_bytes()).hexdigest())
+        elif stat.S_ISLNK(mode):
+            found[name] = ("link", 0, str(path.readlink()))
+    return found
+
+
+@pytest.fixture(scope="session")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Wheels of what environments and builds need, from the public index."""
+    folder = tmp_path_factory.mktemp("seeds")
+    command = ["download", "--quiet", "--no-deps", "--dest", folder, "pip", "setuptools", "wheel", "flit_core"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", *map(str, command)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, seeds: Path) -> Place:
+    return Place(tmp_path, seeds)
+
+
+SETUP = """
+from setuptools import Extension, setup
+setup(name="made", version="1.0", packages=["made"], package_data={{"made": ["*.txt"]}},
+      entry_points={{"console_scripts": ["made = made:main"]}}, scripts=["run-made"],
+      data_files=[("share/made", ["made/data.txt"])]{extra})
+"""
+FILES = {
+    "made/__init__.py": "def main():\n    return 0\n",
+    "made/data.txt": "data\n",
+    "run-made": "#!/usr/bin/env python\nprint('made')\n",
+    "README": "read me\n",
+}
+C_SOURCE = """
+#include <Python.h>
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "fast", __FILE__, -1, NULL};
+PyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&module); }
+"""
+FORMS = {
+    "setup.py": {"setup.py": SETUP.format(extra="")},
+    "dynamic requirements": {"setup.py": SETUP.format(extra=', install_requires=["helper>=1"]')},
+    "compiled": {
+        "setup.py": SETUP.format(extra=', ext_modules=[Extension("made.fast", ["fast.c"])]'),
+        "fast.c": C_SOURCE,
+    },
+    "build requirement": {
+        "setup.py": "import builder\n" + SETUP.format(extra=""),
+        "pyproject.toml": '[build-system]\nrequires = ["setuptools", "builder"]\nbuild-backend = "setuptools.build_meta"\n',
+    },
+    "setup_requires": {"setup.py": SETUP.format(extra=', setup_requires=["builder"]')},
+    "flit": {
+        "pyproject.toml": '[build-system]\nrequires = ["flit_core"]\nbuild-backend = "flit_core.buildapi"\n'
+        '[project]\nname = "made"\nversion = "1.0"\ndescription = "x"\nscripts = {made = "made:main"}\n',
+    },
+}
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("form", FORMS)
+def test_the_tree_equals_pips(here: Place, tmp_path: Path, form: str) -> None:
+    for name in ("helper", "builder"):
+        here.index.add(tiny_sdist(here.index.files, name, "1.0"))
+    files = {**FILES, **FORMS[form], "PKG-INFO": metadata("made", "1.0")}
+    here.index.add(
+        write_sdist(here.index.files, "made", "1.0", files, modes={"run-made": 0o755, "made/data.txt": 0o755})
+    )
+    prefix = tmp_path / "env"
+    pips = here.installed_by_pip("made\n", prefix)
+    ours = here.placed("made\n", prefix)
+    if form == "compiled":  # pip builds in a folder of a random name, which the compiler writes down
+        for found in (ours, pips):
+            (library,) = [path for path in found if path.endswith(".so")]
+            found[library] = (*found[library][:2], "")
+            found[next(path for path in found if path.endswith("RECORD"))] = ("file", 0o644, "")
+    assert ours == pips
+    again = here.placed("made\n", prefix)
+    assert again.keys() == ours.keys()
+    assert [name for name in here.root.ran if "made" in name][1:] in ([], ["build wheel made 1.0"])
+
+
+@pytest.mark.network
+def test_two_machines_build_the_same_bytes(tmp_path: Path, seeds: Path) -> None:
+    wheels = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        place = Place(tmp_path / name, seeds)
+        files = {**FILES, **FORMS["compiled"], "PKG-INFO": metadata("made", "1.0")}
+        place.index.add(write_sdist(place.index.files, "made", "1.0", files))
+        wheels.append(place.built("made\n"))
+    assert wheels[0] == wheels[1]
+    assert {package["name"] for package in json.loads(wheels[0].fields["built_with"])} == {"setuptools"}
+
+
+@pytest.mark.network
+def test_a_wheel_is_built_once(here: Place) -> None:
+    here.index.add(tiny_sdist(here.index.files, "made", "1.0"))
+    first = here.built("made\n")
+    assert here.built("made>=1\n").fields["wheel"] == first.fields["wheel"]
+    assert here.root.ran == ["build wheel made 1.0"]
+    here.root.key = "another root"
+    assert here.built("made\n") == first, "a pure wheel does not depend on the root"
+    assert len(here.root.ran) == 1
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("files", "message", "hint"),
+    [
+        ({"setup.py": "raise SystemExit('no luck')"}, "no luck", None),
+        ({"setup.py": "import numpy.distutils"}, "No module named 'numpy'", "does not say what its build requires"),
+        ({"pyproject.toml": '[build-system]\nrequires=[]\nbuild-backend="x"\n'}, "No module named 'x'", "what its build"),
+        ({"pyproject.toml": '[build-system]\nrequires=[]\nbuild-backend="os"\n'}, "has no build_wheel", None),
+    ],
+)  # fmt: skip
+def test_a_build_that_fails(here: Place, files: dict[str, str], message: str, hint: str | None) -> None:
+    here.index.add(write_sdist(here.index.files, "made", "1.0", files))
+    with pytest.raises(BuildError, match=r"made 1\.0") as caught:
+        here.resolve("made\n")
+    assert message in caught.value.message
+    assert hint is None or hint in (caught.value.hint or "")
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"README": ""},
+        {"pyproject.toml": "]"},
+        {"pyproject.toml": "[build-system]\n"},
+        {"pyproject.toml": '[build-system]\nrequires=[]\nbuild-backend="x"\nbackend-path=[".."]\n'},
+    ],
+)
+@pytest.mark.parametrize("form", ["index", "archive", "folder"])
+def test_what_is_no_project(here: Place, files: dict[str, str], form: str) -> None:
+    archive = write_sdist(here.repository, "made", "1.0", files)
+    if form == "index":
+        here.index.add(archive)
+    subprocess.run(["tar", "-xzf", archive], cwd=here.repository, check=True)
+    line = {"index": "made", "archive": f"./{archive.name}", "folder": "./made-1.0"}[form]
+    with pytest.raises((BuildError, RepositoryError), match=r"made.1\.0"):
+        here.resolve(f"{line}\n")
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("before", "code", "hint"),
+    [
+        ("", "#include <no-such.h>\n", "no-such.h"),
+        ("import os; os.environ['CC'] = 'no-such-gcc'", "", "build-essential"),
+    ],
+)
+def test_a_missing_compiler_or_header_has_a_hint(here: Place, before: str, code: str, hint: str) -> None:
+    setup = f"{before}\nfrom setuptools import *\nsetup(name='made', version='1.0', ext_modules=[Extension('x', ['x.c'])])\n"
+    here.index.add(write_sdist(here.index.files, "made", "1.0", {"setup.py": setup, "x.c": code}))
+    with pytest.raises(BuildError) as caught:
+        here.resolve("made\n")
+    assert hint in (caught.value.hint or ""), caught.value.message
+
+
+@pytest.mark.network
+def test_a_version_that_is_another_is_passed_over(here: Place) -> None:
+    files = {**FILES, "setup.py": SETUP.format(extra="").replace("1.0", "9.0")}
+    here.index.add(write_sdist(here.index.files, "made", "2.0", files))
+    here.index.add(tiny_sdist(here.index.files, "made", "1.0"))
+    assert here.built("made\n").version == "1.0"
+    files = {**FILES, "setup.py": SETUP.format(extra="").replace('"made"', '"other"', 1)}
+    (here.repository / "made").mkdir()
+    for name, text in files.items():
+        path = here.repository / "wrong" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    with pytest.raises(BuildError, match="its build made a wheel of other"):
+        here.resolve(f"made @ file://{here.repository}/wrong\n")
+
+
+@pytest.mark.network
+def test_builds_that_require_each_other(here: Place) -> None:
+    for one, other in (("made", "other"), ("other", "made")):
+        system = f'[build-system]\nrequires = ["{other}"]\nbuild-backend = "x"\n'
+        here.index.add(write_sdist(here.index.files, one, "1.0", {"pyproject.toml": system}))
+    with pytest.raises(BuildError, match="must be built itself"):
+        here.resolve("made\n")
+
+
+def test_the_environment_is_this_machines_prefix(tmp_path: Path) -> None:
+    """The environment that builds run in is one that Python takes for its own."""
+    target = python_target()
+    folder = tmp_path / "environment"
+    entries = list(prefix_entries(target, View({}), prefix=str(folder)[1:]))
+    assert shutil.which("python3", path=str(folder)) is None
+    assert {entry.path for entry in entries} >= {f"{str(folder)[1:]}/bin/python3", f"{str(folder)[1:]}/pyvenv.cfg"}
