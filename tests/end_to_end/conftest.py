@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.tiny_system import TinySystem
+from tests.support.tiny_system import TinyArchive, TinySystem
 
 REPOSITORIES = Path(__file__).parent.parent / "repos"
 
@@ -86,11 +86,17 @@ def program(tmp_path: Path) -> Program:
     return Program(tmp_path / "store", {})
 
 
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyArchive]:
+    """The address and the base images of the tests' package archives."""
+    with TinyArchive(tmp_path_factory.mktemp("archive")) as archive:
+        yield archive
+
+
 @pytest.fixture
-def system(tmp_path: Path) -> Iterator[TinySystem]:
+def system(archive: TinyArchive) -> Iterator[TinySystem]:
     """A package archive of its own on loopback."""
-    (tmp_path / "system").mkdir()
-    with TinySystem(tmp_path / "system") as system:
+    with TinySystem(archive) as system:
         yield system
 
 
