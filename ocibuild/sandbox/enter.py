@@ -26,9 +26,17 @@ from collections.abc import Callable, Sequence
 from ocibuild.sandbox import mounts
 from ocibuild.sandbox.entrance import Entrance
 from ocibuild.sandbox.filter import AUDIT_ARCHITECTURES, assemble, one_id_rules
-from ocibuild.sandbox.guard import Guard, exit_code_of, leave, wake_on_children
+from ocibuild.sandbox.guard import Guard, end_descendants, exit_code_of, leave, wake_on_children
 from ocibuild.sandbox.journal import Journal
-from ocibuild.sandbox.kernel import ARCHITECTURE, NEW_MOUNTS, SYSTEM_CALLS, identify, install_filter, unshare
+from ocibuild.sandbox.kernel import (
+    ARCHITECTURE,
+    NEW_MOUNTS,
+    SYSTEM_CALLS,
+    become_subreaper,
+    identify,
+    install_filter,
+    unshare,
+)
 from ocibuild.sandbox.made_paths import MadePaths, inside
 from ocibuild.sandbox.namespace import EntryRefusedError, calling, enter_users, separate
 from ocibuild.sandbox.notify import Supervisor
@@ -117,6 +125,8 @@ class _Helper:
     def _run_guarded(self) -> dict[str, object]:
         """Start the guard, keep the journal while it runs, and report how the program ended."""
         failures, failure = os.pipe()
+        if not self._entrance.has_processes:
+            become_subreaper()
         listeners, listener = _channel() if self._entrance.keeps_journal else (-1, -1)
         guard = os.fork()
         if guard == 0:
@@ -131,6 +141,8 @@ class _Helper:
             _raise_what_failed(failures)
         finally:
             _, status = os.waitpid(guard, 0)
+            if not self._entrance.has_processes:
+                end_descendants()  # should the guard have been killed
         return {"exit_code": exit_code_of(status), **noted}
 
     def _guard(self, failure: int, listener: int) -> int:

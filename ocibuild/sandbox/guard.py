@@ -18,14 +18,14 @@ from typing import NoReturn
 
 from ocibuild.sandbox.kernel import become_subreaper, die_with_parent
 
-__all__ = ["END_ALL", "Guard", "exit_code_of", "leave", "wake_on_children"]
+__all__ = ["END_ALL", "Guard", "end_descendants", "exit_code_of", "leave", "wake_on_children"]
 
 END_ALL = 0
 """On the control channel a byte is a signal's number for the program; this one, or the channel's end, ends it all."""
 
 _PATIENCE_SECONDS = 2.0
 """Between SIGTERM and SIGKILL."""
-_LOOK_AGAIN_SECONDS = 0.1
+_LOOK_AGAIN_SECONDS = 0.05
 """A grandchild's end is told to its own parent only: how often the table of processes is read while they end."""
 
 
@@ -63,10 +63,13 @@ class Guard:
 
         ``start`` returns an exit code where it could not be replaced by the program.
         """
-        die_with_parent(signal.SIGKILL)
-        if not self._is_first_process:
-            become_subreaper()
         woken = wake_on_children()
+        if self._is_first_process:
+            die_with_parent(signal.SIGKILL)  # and all the others with this process
+        else:
+            become_subreaper()
+            signal.signal(signal.SIGTERM, lambda *_: None)
+            die_with_parent(signal.SIGTERM)
         self._program = os.fork()
         if self._program == 0:
             signal.set_wakeup_fd(-1)
@@ -78,16 +81,17 @@ class Guard:
         while self._exit_code is None:
             self._wait(woken)
         if not self._is_first_process:
-            self._end_descendants(woken)
+            end_descendants()
         return self._exit_code
 
     def _wait(self, woken: int) -> None:
         """Until a child ends, the control channel says something, or patience ends."""
         left = None if self._give_up_at is None else max(0.0, self._give_up_at - time.monotonic())
         ready = {descriptor for descriptor, _ in self._poll.poll(None if left is None else left * 1000)}
-        if woken in ready:
-            os.read(woken, 4096)
+        is_orphan = woken in ready and signal.SIGTERM in os.read(woken, 4096)
         self._reap()
+        if is_orphan:
+            self._end_all()
         if self._control in ready:
             self._obey()
         if self._exit_code is None and self._give_up_at is not None and time.monotonic() >= self._give_up_at:
@@ -111,9 +115,13 @@ class Guard:
             if number != END_ALL:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._program, number)
-            elif self._give_up_at is None:
-                self._give_up_at = time.monotonic() + _PATIENCE_SECONDS
-                self._signal_all(signal.SIGTERM)
+            else:
+                self._end_all()
+
+    def _end_all(self) -> None:
+        if self._give_up_at is None:
+            self._give_up_at = time.monotonic() + _PATIENCE_SECONDS
+            self._signal_all(signal.SIGTERM)
 
     def _signal_all(self, number: int) -> None:
         """To everything that the program started, a stopped process included."""
@@ -123,22 +131,22 @@ class Guard:
                 os.kill(target, number)
                 os.kill(target, signal.SIGCONT)
 
-    def _end_descendants(self, woken: int) -> None:
-        """First politely, then not; it returns when none is left."""
-        number, since = signal.SIGTERM, time.monotonic()
-        told: set[int] = set()
-        while left := set(_descendants(os.getpid())):
-            if number == signal.SIGTERM and time.monotonic() - since >= _PATIENCE_SECONDS:
-                number = signal.SIGKILL
-                told.clear()
-            for process in left - told if number == signal.SIGTERM else left:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(process, number)
-                    os.kill(process, signal.SIGCONT)
-            told |= left
-            if any(descriptor == woken for descriptor, _ in self._poll.poll(_LOOK_AGAIN_SECONDS * 1000)):
-                os.read(woken, 4096)
-            self._reap()
+
+def end_descendants() -> None:
+    """End whatever this process' children have started and left, first politely, then not; none is left afterwards."""
+    give_up_at = time.monotonic() + _PATIENCE_SECONDS
+    told: set[int] = set()
+    while left := set(_descendants(os.getpid())):
+        is_polite = time.monotonic() < give_up_at
+        for process in left - told if is_polite else left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(process, signal.SIGTERM if is_polite else signal.SIGKILL)
+                os.kill(process, signal.SIGCONT)
+        told |= left
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
+        time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def wake_on_children() -> int:

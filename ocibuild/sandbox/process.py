@@ -128,19 +128,24 @@ class _Run:
         """Pass output on until the helper is gone."""
         end_at = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         try:
-            while self._open:
+            while self._control.fileno() in self._open:
                 if end_at is not None and time.monotonic() >= end_at:
                     end_at, self._timed_out = None, True
                     self.send(END_ALL)
                 self._pass_on(end_at)
+            # The helper is gone, and all who write with it: what is there still is passed on, and nothing waited for.
+            while self._pass_on(time.monotonic()):
+                pass
         except BaseException:
             self._abandon()
             raise
         self._helper.wait()
 
-    def _pass_on(self, until: float | None) -> None:
+    def _pass_on(self, until: float | None) -> bool:
+        """Wait for what comes next, at most until then; whether anything came."""
         left = None if until is None else max(0.0, until - time.monotonic()) * 1000
-        for descriptor, _ in self._poll.poll(left):
+        ready = self._poll.poll(left)
+        for descriptor, _ in ready:
             if descriptor == self._output:
                 data = os.read(descriptor, _CHUNK_BYTES)
                 if data and self._streams.output is not None:
@@ -151,13 +156,14 @@ class _Run:
             if not data:
                 self._poll.unregister(descriptor)
                 self._open.discard(descriptor)
+        return bool(ready)
 
     def _abandon(self) -> None:
         """End it all without listening any longer; the helper goes on ending by itself should this take too long."""
         self.send(END_ALL)
         give_up_at = time.monotonic() + _END_SECONDS
         self._streams = Streams(lambda _: None)
-        while self._open and time.monotonic() < give_up_at:
+        while self._control.fileno() in self._open and time.monotonic() < give_up_at:
             self._pass_on(give_up_at)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._helper.wait(timeout=max(0.0, give_up_at - time.monotonic()))
