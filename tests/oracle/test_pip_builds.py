@@ -1,19 +1,23 @@
 """What is built and placed equals what ``pip install`` of the same source makes, file by file."""
 
+import contextlib
 import hashlib
 import json
 import os
 import platform
 import shutil
+import socket
 import stat
 import subprocess
 import sys
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from ocibuild.core.asks import PipAsks, RequirementsFile
-from ocibuild.core.errors import BuildError, RepositoryError
+from ocibuild.core.errors import BuildError, NetworkError, RepositoryError
 from ocibuild.core.events import Event
 from ocibuild.core.package import LockedPackage
 from ocibuild.core.platform import Platform
@@ -30,7 +34,8 @@ from ocibuild.store.store import Store
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.python_resolution import PythonResolver
 from tests.support.host_root import HostRoot, can_mount
-from tests.support.made_projects import FolderIndex, metadata, tiny_sdist, write_sdist
+from tests.support.made_projects import BACKEND, OWN_BACKEND, FolderIndex, metadata, tiny_sdist, write_sdist
+from tests.support.scripted_server import Reply, Request, ScriptedServer
 
 pytestmark = [
     pytest.mark.root,
@@ -321,3 +326,131 @@ def test_the_environment_is_this_machines_prefix(tmp_path: Path) -> None:
     entries = list(prefix_entries(target, View({}), prefix=str(folder)[1:]))
     assert shutil.which("python3", path=str(folder)) is None
     assert {entry.path for entry in entries} >= {f"{str(folder)[1:]}/bin/python3", f"{str(folder)[1:]}/pyvenv.cfg"}
+
+
+# Sources that a line names directly.
+
+
+TINY = {"PKG-INFO": metadata("made", "1.0"), "pyproject.toml": OWN_BACKEND, "backend.py": BACKEND}
+
+
+def write_project(folder: Path, files: Mapping[str, str] = TINY) -> None:
+    for path, text in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+
+
+def git(*arguments: str, folder: Path) -> str:
+    identity = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
+    done = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def git_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A repository with a tag, and its address on loopback."""
+    repository = tmp_path / "served/made"
+    write_project(repository / "python")
+    git("init", "--quiet", "-b", "main", folder=repository)
+    git("add", ".", folder=repository)
+    git("commit", "--quiet", "-m", "first", folder=repository)
+    git("tag", "v1.0", folder=repository)
+    (repository / "python/backend.py").write_text(BACKEND.replace('b""', 'b"second = True"'))
+    git("commit", "--quiet", "-am", "second", folder=repository)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        "git",
+        "daemon",
+        "--export-all",
+        "--listen=127.0.0.1",
+        f"--port={port}",
+        f"--base-path={tmp_path}/served",
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"GIT_DAEMON_VERBOSE": "1"}) as daemon:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+        yield f"git://127.0.0.1:{port}/made", repository
+        daemon.terminate()
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    "line",
+    [
+        ".",
+        "./sub",
+        "./sub ; python_version > '3'",
+        "made @ file://{folder}/sub",
+        "./sub/dist/made-1.0.tar.gz",
+        "./made.zip",
+    ],
+)
+def test_local_sources(here: Place, tmp_path: Path, line: str) -> None:
+    write_project(here.repository)
+    write_project(here.repository / "sub")
+    dist = here.repository / "sub/dist"
+    dist.mkdir()
+    write_sdist(dist, "made", "1.0", TINY)
+    shutil.make_archive(str(here.repository / "made"), "zip", here.repository / "sub")
+    text = line.replace("{folder}", str(here.repository)) + "\n"
+    ours = here.placed(text, tmp_path / "env")
+    assert not (here.repository / "build").exists(), "the repository itself is not built in"
+    assert ours == here.installed_by_pip(text, tmp_path / "env")
+
+
+@pytest.mark.network
+def test_an_archive_by_url(here: Place, tmp_path: Path) -> None:
+    archive = write_sdist(tmp_path, "made", "1.0", {f"python/{name}": text for name, text in TINY.items()})
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+
+    def answer(request: Request) -> Reply:
+        return Reply(body=archive.read_bytes()) if request.path == "/main.tar.gz" else Reply(404)
+
+    with ScriptedServer(answer) as server:
+        for line in (
+            "{url}/main.tar.gz#subdirectory=python",
+            "made @ {url}/main.tar.gz#subdirectory=python&sha256={sha}",
+        ):
+            text = line.format(url=server.url, sha=digest) + "\n"
+            prefix = tmp_path / f"env{len(line)}"
+            assert here.placed(text, prefix) == here.installed_by_pip(text, prefix)
+        with pytest.raises(RepositoryError, match=r"requirements.txt:1: no file of made==1\.0"):
+            here.resolve(f"made @ {server.url}/main.tar.gz#subdirectory=python&sha256={'0' * 64}\n")
+        with pytest.raises(NetworkError, match="404"):
+            here.resolve(f"{server.url}/other.tar.gz\n")
+    assert len(here.root.ran) == 1
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("revision", ["", "@v1.0", "@main", "@{commit}"])
+def test_a_checkout(here: Place, tmp_path: Path, git_server: tuple[str, Path], revision: str) -> None:
+    url, repository = git_server
+    commit = git("rev-parse", "HEAD", folder=repository)
+    text = f"made @ git+{url}{revision.format(commit=commit)}#subdirectory=python\n"
+    ours = here.placed(text, tmp_path / "env")
+    assert ours == here.installed_by_pip(text, tmp_path / "env")
+    package = here.built(text)
+    wanted = git("rev-parse", "v1.0" if revision == "@v1.0" else "HEAD", folder=repository)
+    assert (package.source, package.path) == ("git", f"git+{url}@{wanted}")
+    assert len(here.root.ran) == 1
+
+
+@pytest.mark.network
+def test_what_a_package_asks_for_by_url(here: Place, tmp_path: Path) -> None:
+    archive = write_sdist(tmp_path, "made", "1.0", TINY)
+    with ScriptedServer(lambda _: Reply(body=archive.read_bytes())) as server:
+        here.index.add(tiny_sdist(here.index.files, "asking", "1.0", (f"made @ {server.url}/main.tar.gz",)))
+        packages = {package.name: package for package in here.resolve("asking\n").packages}
+        ours = here.placed("asking\n", tmp_path / "env")
+        assert ours == here.installed_by_pip("asking\n", tmp_path / "env")
+    assert (packages["made"].source, packages["made"].path) == ("url", f"{server.url}/main.tar.gz")
+    assert (packages["made"].why, packages["made"].requested) == (("asking",), False)
+    assert here.root.ran[0] == "build wheel asking 1.0"
+    here.index.add(tiny_sdist(here.index.files, "bad", "1.0", (f"made @ file://{here.repository}",)))
+    with pytest.raises(RepositoryError, match="not in the repository"):
+        here.resolve("bad\n")

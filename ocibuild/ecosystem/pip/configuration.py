@@ -13,6 +13,8 @@ from typing import Any
 
 from ocibuild.core.errors import UsageError
 from ocibuild.ecosystem.pip.formats import Formats
+from ocibuild.net.reach import Reach
+from ocibuild.net.trust import Trust
 
 __all__ = ["IndexSettings", "machine_index_settings", "read_index_settings"]
 
@@ -24,7 +26,8 @@ class IndexSettings:
     """Where packages are looked for. URLs may hold credentials: never show them as they are.
 
     ``index_url`` is None for the public default. ``constraints`` are files of this machine. ``certificate`` is a bundle
-    of CA certificates. ``formats`` say for which packages wheels or sources are not wanted.
+    of CA certificates, ``client_certificate`` a file with a certificate and its key. ``formats`` say for which packages
+    wheels or sources are not wanted.
     """
 
     index_url: str | None = None
@@ -36,6 +39,7 @@ class IndexSettings:
     prereleases: bool = False
     require_hashes: bool = False
     certificate: str | None = None
+    client_certificate: str | None = None
     proxy: str | None = None
     formats: Formats = field(default_factory=Formats)
 
@@ -45,6 +49,16 @@ class IndexSettings:
         files = [Path(path) for path in self.constraints if "://" not in path]
         texts = [path.read_bytes() if path.is_file() else None for path in files]
         return repr((self, texts))
+
+    @property
+    def reach(self) -> Reach:
+        """How indexes and their files are reached."""
+        trust = Trust(
+            Path(self.certificate) if self.certificate else None,
+            client_certificate=Path(self.client_certificate) if self.client_certificate else None,
+        )
+        proxies = {"http": self.proxy, "https": self.proxy} if self.proxy else {}
+        return Reach(proxies, {"": trust}, frozenset(self.trusted_hosts))
 
     def joined(self, other: "IndexSettings") -> "IndexSettings":
         """Both settings: lists one after the other, and of two single values the other's."""
@@ -58,6 +72,7 @@ class IndexSettings:
             prereleases=self.prereleases or other.prereleases,
             require_hashes=self.require_hashes or other.require_hashes,
             certificate=other.certificate or self.certificate,
+            client_certificate=other.client_certificate or self.client_certificate,
             proxy=other.proxy or self.proxy,
             formats=self.formats if other.formats == Formats() else other.formats,
         )
@@ -109,6 +124,7 @@ def _pip_settings(environment: Mapping[str, str], home: Path, prefix: Path, syst
         prereleases=values.get("pre", "").lower() in _TRUE,
         require_hashes=values.get("require-hashes", "").lower() in _TRUE,
         certificate=values.get("cert"),
+        client_certificate=values.get("client-cert"),
         proxy=values.get("proxy"),
         formats=_pip_formats(values),
     )

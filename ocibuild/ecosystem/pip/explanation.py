@@ -21,7 +21,10 @@ _URL = re.compile(r"https?://[^\s`()]+")
 _UNKNOWN = re.compile(r"(\S+) was not found in (?:the package registry|the provided package locations)")
 _BUILD_NEEDED = re.compile(r"Wheels are required for `([^`]+)` because building from source is disabled")
 _UNBUILT = re.compile(r"Failed to (?:download and )?build `([a-z0-9][a-z0-9-]*)==([^`\s]+)`")
-_UNBUILT_URL = re.compile(r"Failed to (?:download and )?build `([a-z0-9][a-z0-9-]*) @ ([^`\s]+)`")
+_UNBUILT_URL = re.compile(
+    r"(?:Failed to (?:download and )?build|included as a URL dependency[^`]*Consider adding)"
+    r" `([a-z0-9][a-z0-9-]*)(?:\[[^\]]*\])? @ ([^`\s]+)`"
+)
 _UNSATISFIABLE = "No solution found when resolving dependencies"
 
 # The name one imports -> the name on the index, where they differ so much that a spelling check does not help.

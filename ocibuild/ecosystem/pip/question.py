@@ -57,12 +57,13 @@ def uv_for(
 ) -> Uv:
     """A uv that knows the credentials of these sources and says none of them; ``folder`` is empty and its own."""
     passwords = [split_userinfo(each.url)[2] for each in requirements.required if each.url]
+    client = {"SSL_CLIENT_CERT": settings.client_certificate} if settings.client_certificate else {}
     proxy = {"HTTP_PROXY": settings.proxy, "HTTPS_PROXY": settings.proxy} if settings.proxy else {}
     return Uv(
         cache_folder=cache_folder,
         folder=folder,
         environment=environment,
-        variables=sources.variables() | proxy,
+        variables=sources.variables() | proxy | client,
         secrets=(*sources.secrets, *secret_forms(passwords)),
         certificate=Path(settings.certificate) if settings.certificate else None,
     )

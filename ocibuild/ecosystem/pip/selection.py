@@ -65,6 +65,8 @@ def read_annotations(text: str) -> dict[str, Annotation]:
         comment = line.strip().removeprefix("#").strip()
         if comment.startswith("from "):
             index_url = comment.removeprefix("from ")
+        elif comment == "via":  # the head of a list
+            continue
         elif found := re.fullmatch(r"(?:via )?([a-z0-9][a-z0-9-]*)(?:\[[^\]]*\])?", comment):
             dependants.append(found[1])
     return annotations
