@@ -2,12 +2,14 @@
 
 A package is built under a long made-up path, its placeholder, and lists the files that hold it. Source: conda's
 ``core/portability.py`` and rattler 0.28's ``install``, with whose results these functions agree byte for byte: in the
-encodings that are looked for, in what ends a string, and in the first lines of scripts.
+encodings that are looked for, in what ends a string, and in the first lines of scripts. Where one binary holds
+placeholders of several encodings, it is conda's order that counts: one encoding after the other.
 """
 
 import re
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from ocibuild.core.errors import BuildError
 
@@ -27,10 +29,15 @@ def replaced_in_text(chunks: Chunks, placeholder: str, prefix: str) -> Iterator[
 
     The first chunk must hold the whole first line. Otherwise chunks of any sizes give the same bytes.
     """
-    pieces = _with_first_line(chunks, placeholder, prefix)
+    rest = iter(chunks)
+    first = bytes(next(rest, b""))
+    if first.startswith(b"#!"):
+        line, newline, first = first.partition(b"\n")
+        yield _moved_first_line(line.decode("utf-8", "replace"), placeholder, prefix).encode() + newline
+    pieces: Iterator[bytes] = (bytes(chunk) for chunk in chain((first,), rest))
     for encoding, _ in _ENCODINGS:
         pieces = _replaced(pieces, placeholder.encode(encoding), prefix.encode(encoding))
-    return pieces
+    yield from pieces
 
 
 def replaced_in_binary(chunks: Chunks, placeholder: str, prefix: str, *, where: str) -> Iterator[bytes]:
@@ -65,18 +72,6 @@ def _indirect(program: str, arguments: str) -> str:
 
 
 # Texts.
-
-
-def _with_first_line(chunks: Chunks, placeholder: str, prefix: str) -> Iterator[bytes]:
-    is_start = True
-    for chunk in chunks:
-        data = bytes(chunk)
-        if is_start and data.startswith(b"#!"):
-            line, newline, rest = data.partition(b"\n")
-            yield _moved_first_line(line.decode("utf-8", "replace"), placeholder, prefix).encode() + newline
-            data = rest
-        is_start = False
-        yield data
 
 
 def _moved_first_line(line: str, placeholder: str, prefix: str) -> str:
@@ -117,25 +112,28 @@ class _Strings:
     _offset: int = 0  # in the file, of the data that is looked at
     _start: int = 0  # in the file, of the string that is read
     _missing: int = 0  # by how much that string has become shorter
+    _passed: int = -1  # in the file, the last place that was found not to be one
     _is_inside: bool = False
 
     def replaced(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         held = b""
         for chunk in chunks:
             data = held + chunk
-            position = yield from self._scan(data)
-            kept = min(len(self.old) - 1, len(data) - position)  # a placeholder may have begun there
+            # A placeholder counts only before the end of its string, which may begin in the last bytes of the two.
+            position = yield from self._scan(data, len(data) - self.unit_bytes + 1)
+            kept = min(len(self.old) + 2 * self.unit_bytes, len(data) - position)  # a placeholder may have begun there
             held = data[len(data) - kept :]
             self._offset += len(data) - kept
             yield data[position : len(data) - kept]
-        yield held + bytes(self._missing)
+        position = yield from self._scan(held, len(held))
+        yield held[position:] + bytes(self._missing)
 
-    def _scan(self, data: bytes) -> Generator[bytes, None, int]:
-        """Yield the data up to the last placeholder or end of a string in it; return how far that is."""
+    def _scan(self, data: bytes, limit: int) -> Generator[bytes, None, int]:
+        """Yield the data up to the last placeholder or end of a string before ``limit``; return how far that is."""
         position = 0
         while True:
             end = self._end_of_string(data, position) if self._is_inside else -1
-            found = data.find(self.old, position, end if end >= 0 else len(data))
+            found = self._next(data, position, end if end >= 0 else max(limit, 0))
             if found >= 0:
                 if len(self.new) > len(self.old):
                     raise BuildError(
@@ -154,6 +152,26 @@ class _Strings:
                 position = end
             else:
                 return position
+
+    def _next(self, data: bytes, position: int, end: int) -> int:
+        """Where the next placeholder is, or -1.
+
+        Between zeros, a little-endian text is a big-endian one as well, one unit less a byte before it. As in rattler,
+        it counts as what is aligned in the file.
+        """
+        found = data.find(self.old, position, end)
+        while found >= 0 and not self._is_inside and self._is_big_endian(data, found):
+            self._passed = self._offset + found
+            found = data.find(self.old, found + 1, end)
+        return found
+
+    def _is_big_endian(self, data: bytes, found: int) -> bool:
+        before = self.unit_bytes - 1
+        where = self._offset + found
+        if where <= self._passed:  # it was looked at before, with the bytes in front of it
+            return True
+        has_zeros = found >= before and not any(data[found - before : found])
+        return bool(before and has_zeros and where % self.unit_bytes and self.old.endswith(bytes(before)))
 
     def _end_of_string(self, data: bytes, position: int) -> int:
         """Where the terminator of the current string is, or -1 where it is not in the data."""
