@@ -19,6 +19,7 @@ from ocibuild.net.address import Origin, is_loopback, joined, redacted, split_us
 from ocibuild.net.challenge import basic_authorization
 from ocibuild.net.failure import foreign_errors, network_error
 from ocibuild.net.policy import HttpPolicy, is_temporary, retry_after_seconds
+from ocibuild.net.reach import Reach
 from ocibuild.net.response import InterruptedBodyError, Response
 from ocibuild.net.trust import Trust, choose_ca_file
 
@@ -87,7 +88,8 @@ class HttpClient:
     """Sends requests; safe to use from several threads at once. Close it at the end.
 
     ``ca_file`` is what the user named with ``--ca``. Proxies are those of the environment, as requests reads them, but
-    never for loopback. ``sleep`` and ``events`` are for waits between tries.
+    never for loopback. ``reach`` says what is other than that for some servers. ``sleep`` and ``events`` are for waits
+    between tries.
     """
 
     policy: HttpPolicy = field(default_factory=HttpPolicy)
@@ -95,7 +97,12 @@ class HttpClient:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     events: EventSink = discard
     sleep: Callable[[float], None] = time.sleep
-    _lazy: _LazyAdapter = field(default_factory=_LazyAdapter, init=False, repr=False)
+    reach: Reach = field(default_factory=Reach)
+    _lazy: _LazyAdapter = field(default_factory=_LazyAdapter, repr=False)
+
+    def reaching(self, reach: Reach) -> Self:
+        """A client that reaches servers so; it has this one's connections, and need not be closed."""
+        return replace(self, reach=reach)
 
     def request(
         self,
@@ -180,12 +187,13 @@ class HttpClient:
         import requests  # noqa: PLC0415 - see the module's docstring
 
         headers = dict(hop.headers)
-        if hop.netrc and "Authorization" not in headers and (login := requests.utils.get_netrc_auth(hop.url)):
-            headers["Authorization"] = basic_authorization(*login)
-        # A loopback server is never behind a proxy: Go's HTTP client has this rule, and so every container tool.
-        is_local = is_loopback(urlsplit(hop.url).netloc)
-        certificate = hop.trust.client_certificate
-        key = hop.trust.client_key or certificate
+        if hop.netrc and "Authorization" not in headers:
+            login = self.reach.login(hop.url) or requests.utils.get_netrc_auth(hop.url)
+            if login is not None:
+                headers["Authorization"] = basic_authorization(*login)
+        trust = self.reach.trust(hop.url) if hop.trust == Trust() else hop.trust
+        certificate = trust.client_certificate
+        key = trust.client_key or certificate
         try:
             # The adapter and not a session: a session would read redirects' bodies, keep cookies, and let .netrc
             # replace the Authorization given.
@@ -194,13 +202,27 @@ class HttpClient:
                 prepared,
                 stream=True,
                 timeout=(self.policy.connect_timeout_seconds, hop.silence_seconds),
-                verify=self._verified_by(hop.trust),
+                verify=self._verified_by(trust),
                 cert=None if certificate is None else (str(certificate), str(key)),
-                proxies={} if is_local else requests.utils.get_environ_proxies(hop.url),
+                proxies=self._proxies(hop.url),
             )
         except foreign_errors() as error:
             raise network_error(error, method=hop.method, url=hop.url) from error
         return Response(foreign, method=hop.method, url=hop.url)
+
+    def _proxies(self, url: str) -> Mapping[str, str]:
+        """The proxy for this URL by its scheme; nothing for none."""
+        import requests  # noqa: PLC0415 - see the module's docstring
+
+        # A loopback server is never behind a proxy: Go's HTTP client has this rule, and so every container tool.
+        if is_loopback(urlsplit(url).netloc):
+            return {}
+        chosen = self.reach.proxy(url)
+        if chosen is None:
+            environment: Mapping[str, str] = requests.utils.get_environ_proxies(url)
+            return environment
+        is_bypassed = not chosen or requests.utils.should_bypass_proxies(url, no_proxy=None)
+        return {} if is_bypassed else {urlsplit(url).scheme: chosen}
 
     def _verified_by(self, trust: Trust) -> str | bool:
         if not trust.is_verified:

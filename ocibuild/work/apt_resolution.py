@@ -32,13 +32,18 @@ class DebianAnswer:
 
 
 class DebianResolver:
-    """Asks the mirrors; what it has read of them serves every question of one build."""
+    """Asks the mirrors; what it has read of them serves every question of one build.
+
+    ``http`` reaches servers as this machine's apt does.
+    """
 
     def __init__(self, machine: Machine, options: BuildOptions) -> None:
         self._machine = machine
         self._options = options
+        self._apt = read_machine_apt()
+        self.http = machine.remote.http.reaching(self._apt.reach)
         self._resolver = AptResolver(
-            machine.remote.http, machine.store, datetime.fromtimestamp(machine.now(), UTC), machine.events
+            self.http, machine.store, datetime.fromtimestamp(machine.now(), UTC), machine.events
         )
 
     def base(self, suite: str, platform: Platform) -> DebianAnswer:
@@ -73,7 +78,7 @@ class DebianResolver:
 
     def _mirrors(self) -> Mirrors:
         as_of: date | None = self._options.as_of
-        return Mirrors(read_machine_apt(), self._machine.environment, configured=self._options.apt_mirror, as_of=as_of)
+        return Mirrors(self._apt, self._machine.environment, configured=self._options.apt_mirror, as_of=as_of)
 
 
 def _answer(found: AptResolution) -> DebianAnswer:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from ocibuild.core.atomic import map_os_error
 from ocibuild.core.errors import BuildError
 from ocibuild.core.events import EventSink
-from ocibuild.core.package import LockedPackage
+from ocibuild.core.package import Ecosystem, LockedPackage
 from ocibuild.ecosystem.pip.source import body_digest, is_built
 from ocibuild.net.client import HttpClient
 from ocibuild.net.download import Downloader, DownloadRequest
@@ -29,8 +29,8 @@ class PackageBodies:
     """Gives each package's verified file, from the store or from its source. A context manager: leaving ends downloads.
 
     ``addresses`` maps a source's name to its address on this machine; a package's URL is address and path, joined.
-    ``urls`` are of packages that are elsewhere on this machine's sources, by SHA-256. Setting ``stopped`` ends
-    downloads.
+    ``urls`` are of packages that are elsewhere on this machine's sources, by SHA-256. ``clients`` are for ecosystems
+    whose servers are reached in another way than ``http`` does. Setting ``stopped`` ends downloads.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class PackageBodies:
         addresses: Mapping[str, str],
         *,
         http: HttpClient,
+        clients: Mapping[Ecosystem, HttpClient] = MappingProxyType({}),
         events: EventSink,
         urls: Mapping[str, str] = MappingProxyType({}),
         stopped: threading.Event | None = None,
@@ -47,6 +48,10 @@ class PackageBodies:
         self._addresses = dict(addresses)
         self._urls = dict(urls)
         self._downloader = Downloader(http=http, blobs=store.blobs, events=events)
+        self._downloaders = {
+            ecosystem: Downloader(http=client, blobs=store.blobs, events=events)
+            for ecosystem, client in clients.items()
+        }
         self._futures: dict[str, Future[Path]] = {}
         self._pool = ThreadPoolExecutor(_MOST_AT_ONCE, "fetch")
         self._lock = threading.Lock()
@@ -120,7 +125,8 @@ class PackageBodies:
         if url.startswith("file:"):  # a wheel of the repository, or an index or folder of wheels on this machine
             return self._copy(Path(unquote(urlsplit(url).path)), package)
         request = DownloadRequest((url,), package.digest, package.size_bytes, package.identity)
-        return self._downloader.fetch(request, stopped=self._stopped)
+        downloader = self._downloaders.get(package.ecosystem, self._downloader)
+        return downloader.fetch(request, stopped=self._stopped)
 
     def _copy(self, path: Path, package: LockedPackage) -> Path:
         blobs = self._store.blobs

@@ -9,16 +9,17 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ocibuild.core.descriptor import Descriptor
-from ocibuild.core.errors import MachineError, UsageError
+from ocibuild.core.errors import RepositoryError, UsageError
 from ocibuild.core.events import EventSink
 from ocibuild.core.package import Ecosystem
 from ocibuild.core.platform import Platform
+from ocibuild.ecosystem.pip.configuration import machine_index_settings
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.layer.compression import Compression, compressor_for
 from ocibuild.lock import Lock, PlatformLock
 from ocibuild.plan.steps import repository_steps
 from ocibuild.spec.asked import asked
-from ocibuild.spec.catalogue import Account
+from ocibuild.spec.python_ask import PythonAsk
 from ocibuild.store.image_source import StoreSource
 from ocibuild.store.store import Store
 from ocibuild.work.apt_base import make_apt_base
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 __all__ = ["MadeImage", "Workshop", "make_image"]
 
 _DEFAULT_MOST_LAYERS = 20
-_PREFIX_BIN = "/srv/conda/envs/notebook/bin"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,10 @@ def _pushed_ahead(request: "BuildRequest", remote: Remote, store: Store) -> Iter
 
 
 class Workshop:
-    """What the platforms of one build share: connections, the maker of layers, resolvers. A context manager."""
+    """What the platforms of one build share: connections, the maker of layers, resolvers. A context manager.
+
+    ``clients`` reach servers as this machine is set up for them, by ecosystem.
+    """
 
     def __init__(
         self, request: "BuildRequest", machine: Machine, *, on_made: Callable[[MadeLayer], None] = lambda _: None
@@ -135,13 +137,17 @@ class Workshop:
             stopped=self._stopped,
             on_made=on_made,
         )
-        self._asks = asked(request.spec, options)
+        self._asks = asked(request.apt, request.asks.pip, options)
+        debian, python_http = DebianResolver(machine, options), machine.remote.http
+        if not request.asks.pip.is_empty:
+            python_http = python_http.reaching(machine_index_settings(machine.environment).reach)
+        self.clients = {Ecosystem.APT: debian.http, Ecosystem.PIP: python_http}
         self._resolver: Resolver | LockedResolver = Resolver(
             machine,
             options,
             request.folder,
-            DebianResolver(machine, options),
-            PythonResolver(machine.store, machine.environment, machine.events, machine.remote.http),
+            debian,
+            PythonResolver(machine.store, machine.environment, machine.events, python_http),
         )
         self._locked: dict[Platform, PlatformLock] = {}
         if options.locked and request.lock_file is not None:
@@ -167,6 +173,7 @@ class Workshop:
             self.machine.store,
             resolution.addresses if resolution else {},
             http=self.machine.remote.http,
+            clients=self.clients,
             events=self.machine.events,
             urls=resolution.urls if resolution else {},
             stopped=self._stopped,
@@ -178,7 +185,7 @@ class Workshop:
         Packages are not fetched, but with ``begin`` the layers of Debian packages are begun while others are resolved.
         """
         request = self._request
-        account = _account(request)
+        asks = request.asks
         with self.machine.phase("base", request.base) as phase:
             base, base_lock = self._base(platform)
             phase.outcome = str(base.digest)[:19] if base.digest else ""
@@ -192,11 +199,11 @@ class Workshop:
                     )
 
             resolution = self._resolver.packages(
-                request.spec.apt, request.spec.pip, base, folder_in_image=account.home, on_debs=on_debs
+                request.apt, asks.pip, base, folder_in_image=asks.repository_folder, on_debs=on_debs
             )
             phase.outcome = f"{len(resolution.lock.packages)} packages"
-        target = None if request.spec.pip.is_empty else self._resolver.python_of(base, resolution.lock)
-        _refuse_other_python(request.options.python, target, base)
+        target = None if asks.pip.is_empty else self._resolver.python_of(base, resolution.lock)
+        _refuse_other_python(request.python, target, base)
         lock = self._locked.get(platform) or replace(
             resolution.lock,
             base_digest=None if base_lock else base.digest,
@@ -209,23 +216,36 @@ class Workshop:
     def _platform_build(
         self, platform: Platform, base: Base, lock: PlatformLock, target: PythonTarget | None
     ) -> PlatformBuild:
-        request, account = self._request, _account(self._request)
+        request, asks = self._request, self._request.asks
+        environment = asks.environment(base.config.environment, platform, has_python=target is not None)
+        effect = asks.appended(environment, platform)
+        steps = repository_steps(
+            asks.steps,
+            post_build=asks.post_build,
+            user=asks.account.name,
+            folder=asks.repository_folder,
+            arguments=asks.arguments(platform),
+            appended=effect.steps,
+        )
         return PlatformBuild(
             platform=platform,
             base=base,
             lock=lock,
             target=target,
-            catalogue=request.catalogue,
-            account=account,
-            tree=request.tree,
+            asks=asks,
+            tree=request.image_tree,
             source_time=request.source_time,
-            settings=_settings(request, base, account, has_python=target is not None),
-            most_layers=request.options.max_layers or _DEFAULT_MOST_LAYERS,
-            steps=tuple(
-                repository_steps(
-                    request.options.steps, post_build=request.spec.post_build, user=account.name, folder=account.home
-                )
+            settings=ImageSettings(
+                environment=MappingProxyType({**environment, **effect.environment}),
+                labels=MappingProxyType({**asks.labels, **effect.labels}),
+                user=effect.user,
+                working_folder=effect.working_folder,
+                entrypoint=asks.entrypoint,
+                command=asks.command,
+                ports=(*asks.ports, *effect.ports),
             ),
+            most_layers=request.options.max_layers or _DEFAULT_MOST_LAYERS,
+            steps=tuple(steps),
             step_settings=_step_settings(request, platform, self.machine.environment),
         )
 
@@ -258,19 +278,17 @@ class Workshop:
         return image_base(local, platform, name=name, store=store, events=events), None
 
 
-def _refuse_other_python(wanted: str | None, target: PythonTarget | None, base: Base) -> None:
-    """A MachineError where the image would not have the Python that was asked for."""
-    if wanted is None or target is None or f"{target.version}.".startswith(f"{wanted}."):
+def _refuse_other_python(wanted: PythonAsk, target: PythonTarget | None, base: Base) -> None:
+    """A RepositoryError where the image would not have the Python that was asked for."""
+    if target is None or wanted.allows(target.version):
         return
-    raise MachineError(
-        f"Python {wanted} is asked for, and {base.name} has {target.version}",
+    origin = wanted.origin or wanted.specifier_origin
+    raise RepositoryError(
+        f"{wanted} is asked for, and {base.name} has {target.version}",
+        file=origin.file if origin else None,
+        line=origin.line if origin else None,
         hint="choose a base that has it: apt:bookworm has 3.11, apt:trixie 3.13, the image python:3.12 its own",
     )
-
-
-def _account(request: "BuildRequest") -> Account:
-    """The account that owns the repository's files: the first of the catalogue's layers."""
-    return next(account for layer in request.catalogue for account in layer.accounts)
 
 
 def _step_settings(request: "BuildRequest", platform: Platform, environment: Mapping[str, str]) -> StepSettings:
@@ -281,20 +299,4 @@ def _step_settings(request: "BuildRequest", platform: Platform, environment: Map
         options.step_timeout_seconds,
         options.debug_step,
         skipped=platform in options.skip_steps_on,
-    )
-
-
-def _settings(request: "BuildRequest", base: Base, account: Account, *, has_python: bool) -> ImageSettings:
-    options = request.options
-    path = base.config.environment.get("PATH", _PATH)
-    environment = {"PATH": f"{_PREFIX_BIN}:{path}" if has_python else path, "HOME": account.home, "USER": account.name}
-    for layer in request.catalogue:
-        environment |= layer.environment
-    return ImageSettings(
-        environment=MappingProxyType({**environment, **options.environment}),
-        labels=options.labels,
-        user=account.name,
-        working_folder=account.home,
-        entrypoint=options.entrypoint or None,
-        command=options.command or None,
     )

@@ -53,7 +53,7 @@ def _plan(workshop: Workshop, build: PlatformBuild, resolution: Resolution, plat
         )
         layers, unknown = _layers(workshop, build, bodies)
     with machine.phase("reading scripts", f"for {platform}"):
-        steps = (*_steps(machine, build, resolution), *build.steps)
+        steps = (*_steps(workshop, build, resolution), *build.steps)
     return BuildPlan(
         platform=platform,
         base=build.base.name,
@@ -84,7 +84,7 @@ def _layers(
     return tuple(layers), tuple(layer.name for layer in layers if layer.size_bytes is None)
 
 
-def _steps(machine: Machine, build: PlatformBuild, resolution: Resolution) -> tuple[Step, ...]:
+def _steps(workshop: Workshop, build: PlatformBuild, resolution: Resolution) -> tuple[Step, ...]:
     """What would have to run: one step for all maintainer scripts that are not known as data."""
     from ocibuild.ecosystem.apt.configure import ConfiguredPackage, unknown_scripts  # noqa: PLC0415
     from ocibuild.ecosystem.apt.configure_step import configure_step  # noqa: PLC0415
@@ -94,9 +94,8 @@ def _steps(machine: Machine, build: PlatformBuild, resolution: Resolution) -> tu
 
     packages = build.of(Ecosystem.APT)
     addresses = {name: address.rstrip("/") for name, address in resolution.addresses.items()}
-    controls = remote_controls(
-        packages, addresses, http=machine.remote.http, store=machine.store, events=machine.events
-    )
+    machine, http = workshop.machine, workshop.clients[Ecosystem.APT]
+    controls = remote_controls(packages, addresses, http=http, store=machine.store, events=machine.events)
     configured = [
         ConfiguredPackage(
             package.name,

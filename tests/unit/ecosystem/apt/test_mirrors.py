@@ -117,7 +117,7 @@ def test_the_machines_configuration_is_read_from_its_folders(tmp_path: Path) -> 
     (tmp_path / "etc/os-release").write_text('ID=debian\nVERSION_CODENAME="bookworm"\n')
     found = read_machine_apt(tmp_path)
     assert [entry.url for entry in found.entries] == ["http://m.example/debian"]
-    assert found.proxies == {"http": "http://proxy.example:3128"}
+    assert found.reach.proxy("http://m.example/debian") == "http://proxy.example:3128"
     assert not found.check_valid_until
     assert not suite_sources("bookworm", AMD64, Mirrors(found))[0].check_valid_until
     assert suite_sources("bookworm", AMD64, Mirrors(found))[2].check_valid_until  # that one is not the machine's

@@ -136,3 +136,20 @@ def test_a_malformed_uv_file_is_named(machine: Path) -> None:
     with pytest.raises(UsageError, match="uv's configuration file") as caught:
         read(machine)
     assert str(path) in str(caught.value)
+
+
+def test_how_pip_reaches_its_servers(machine: Path) -> None:
+    put(
+        machine,
+        "home/.config/pip/pip.conf",
+        "[global]\ncert = /etc/ssl/own.pem\nclient-cert = /etc/ssl/me.pem\nproxy = http://proxy.test:3128\n"
+        "trusted-host = odd.test\n    other.test:8443\n",
+    )
+    reach = read(machine).reach
+    trust = reach.trust("https://index.test/simple")
+    assert (trust.ca_file, trust.client_certificate) == (Path("/etc/ssl/own.pem"), Path("/etc/ssl/me.pem"))
+    assert reach.proxy("https://index.test/simple") == reach.proxy("http://index.test/") == "http://proxy.test:3128"
+    assert not reach.trust("https://odd.test/simple").is_verified
+    assert not reach.trust("https://other.test:8443/simple").is_verified
+    assert reach.trust("https://other.test/simple").is_verified
+    assert read(machine, {"PIP_CONFIG_FILE": "/dev/null"}).reach.proxy("https://index.test/simple") is None
