@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from ocibuild.core.digest import Digest
+from ocibuild.core.paths import ancestors
 
 __all__ = ["SourceFile", "SourceTree"]
 
@@ -67,6 +68,14 @@ class SourceTree:
                 return file is not None and file.is_folder
             path = posixpath.normpath(posixpath.join(posixpath.dirname(path), file.link))
         return False
+
+    def without(self, is_left_out: Callable[[str], bool]) -> "SourceTree":
+        """The tree without these paths; a folder in which something stays is kept all the same."""
+        files = tuple(file for file in self.files if not is_left_out(file.path))
+        kept = {file.path for file in files}
+        needed = {folder for path in kept for folder in ancestors(path)} - kept
+        folders = tuple(file for file in self.files if file.path in needed)
+        return replace(self, files=tuple(sorted((*files, *folders), key=lambda file: file.path)))
 
     def with_executable(self, paths: Collection[str]) -> "SourceTree":
         """The tree with the regular files among ``paths`` executable, as a build makes what it runs."""

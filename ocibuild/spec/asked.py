@@ -1,26 +1,27 @@
-"""What a repository asks for, line by line: what a lock is compared with, so that it cannot silently be out of date."""
+"""What is asked for, line by line: what a lock is compared with, so that it cannot silently be out of date."""
 
-from ocibuild.core.asks import Origin, RequirementsFile
+from collections.abc import Iterable
+
+from ocibuild.core.asks import AptAsk, Origin, PipAsks, RequirementsFile
 from ocibuild.spec.options import BuildOptions
-from ocibuild.spec.repository import RepositorySpec
 
 __all__ = ["asked"]
 
 
-def asked(spec: RepositorySpec, options: BuildOptions) -> dict[str, Origin]:
+def asked(apt: Iterable[AptAsk], pip: PipAsks, options: BuildOptions) -> dict[str, Origin]:
     """Each thing asked for (``apt git=1:2*``, ``pip numpy>=2``) and where, without order, comments and spacing.
 
     ``options`` are those of the build. What only says where packages are fetched from is left out: a lock has no
     addresses, and its packages are known by their hashes.
     """
-    asks = {f"apt {ask}": ask.origin for ask in spec.apt}
+    asks = {f"apt {ask}": ask.origin for ask in apt}
     if options.apt_recommends:
         asks["apt recommends"] = Origin("ocibuild.toml")
     for source in options.apt_sources:
         asks[f"apt source {' '.join([source.name, source.suite, *source.components])}"] = source.origin
-    for file in (*spec.pip.files, *spec.pip.included):
+    for file in (*pip.files, *pip.included):
         asks |= _requirements(file)
-    for text, origin in spec.pip.requirements:
+    for text, origin in pip.requirements:
         asks[f"pip {' '.join(text.split())}"] = origin
     return asks
 

@@ -22,7 +22,7 @@ _BASE_DIGEST = "org.opencontainers.image.base.digest"
 
 @dataclass(frozen=True, slots=True)
 class ImageSettings:
-    """What an image's configuration says beside its layers; None leaves what the base has."""
+    """What an image's configuration says beside its layers; None leaves what the base has, and ports are added."""
 
     environment: Mapping[str, str]
     labels: Mapping[str, str]
@@ -30,6 +30,7 @@ class ImageSettings:
     working_folder: str | None = None
     entrypoint: tuple[str, ...] | None = None
     command: tuple[str, ...] | None = None
+    ports: tuple[str, ...] = ()
 
 
 def assemble(
@@ -59,6 +60,7 @@ def assemble(
         working_folder=config.working_folder if settings.working_folder is None else settings.working_folder,
         entrypoint=config.entrypoint if settings.entrypoint is None else settings.entrypoint,
         command=config.command if settings.command is None else settings.command,
+        exposed_ports=tuple(sorted({*config.exposed_ports, *settings.ports})),
     )
     config_document = config.document()
     annotations = {_BASE_NAME: base.recorded_name, _BASE_DIGEST: str(base.digest)} if base.digest else {}

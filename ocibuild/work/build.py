@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ocibuild.core.asks import AptAsk, Origin
 from ocibuild.core.clock import source_time
 from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.digest import Digest
@@ -20,7 +21,10 @@ from ocibuild.image.source import ImageSource, members
 from ocibuild.source.folder import read_folder
 from ocibuild.source.tree import SourceTree
 from ocibuild.spec.catalogue import CatalogueLayer, read_catalogue_layer, shipped_layer
-from ocibuild.spec.options import DEFAULT_BASE, BuildOptions
+from ocibuild.spec.image_asks import ImageAsks, image_asks
+from ocibuild.spec.options import DEFAULT_PROFILE, BuildOptions
+from ocibuild.spec.profile import profile_named
+from ocibuild.spec.python_ask import PythonAsk, base_with_python
 from ocibuild.spec.repository import RepositorySpec, read_repository, refuse_unsupported
 from ocibuild.store.image_source import StoreSource
 from ocibuild.store.store import Store
@@ -33,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BuildOutcome", "BuildRequest", "build", "read_request"]
 
-DEFAULT_ACCOUNT_LAYER = "account"
 DEFAULT_LOCK = "ocibuild.lock"
 """The lock's name in a repository, where nothing else is said."""
 
@@ -42,15 +45,17 @@ DEFAULT_LOCK = "ocibuild.lock"
 class BuildRequest:
     """A repository with all options said, and everything of this machine that decides the image's bytes.
 
-    ``index_state`` is what this machine is set up to ask for Python packages. Mirrors are not among it: they hold the
-    same archive.
+    ``base`` is as it was written, or the one that has the Python asked for. ``asks`` are all that decides the image
+    beside it, and ``image_tree`` are the files that it holds of ``tree``. ``index_state`` is what this machine is set
+    up to ask for Python packages. Mirrors are not among it: they hold the same archive.
     """
 
     folder: Path
     tree: SourceTree
     spec: RepositorySpec
     options: BuildOptions
-    catalogue: tuple[CatalogueLayer, ...]
+    base: str
+    asks: ImageAsks
     platforms: tuple[Platform, ...]
     source_time: int
     images: tuple[Reference, ...]
@@ -60,9 +65,20 @@ class BuildRequest:
     index_state: str = ""
 
     @property
-    def base(self) -> str:
-        """The base, as written."""
-        return self.options.base or DEFAULT_BASE
+    def python(self) -> PythonAsk:
+        """The Python that the image must have."""
+        return _python_ask(self.options, self.spec).required
+
+    @property
+    def apt(self) -> tuple[AptAsk, ...]:
+        """The Debian packages that are asked for; those for one suite where the base is named by its suite."""
+        kind, _, suite = self.base.partition(":")
+        return self.asks.apt(suite if kind == "apt" else "")
+
+    @property
+    def image_tree(self) -> SourceTree:
+        """The repository's files as the image has them."""
+        return self.tree.without(self.asks.ignored.ignores).with_executable(self.asks.executable)
 
     @property
     def key(self) -> str:
@@ -79,7 +95,7 @@ class BuildRequest:
         return (
             self.options.canonical(),
             [str(platform) for platform in self.platforms],
-            [layer_state(layer) for layer in self.catalogue],
+            [layer_state(layer) for layer in self.asks.layers],
             self._locked_state or self.index_state,
         )
 
@@ -105,9 +121,10 @@ class BuildOutcome:
 
 
 def layer_state(layer: CatalogueLayer) -> list[str]:
-    """What of a catalogue layer decides an image's bytes."""
+    """What of a catalogue layer decides an image's bytes, wherever its folder is."""
     files = str(read_folder(layer.files).digest) if layer.files is not None else ""
-    return [layer.name, repr(layer.accounts), repr(sorted(layer.environment.items())), files]
+    lock = hashlib.sha256(layer.pip_lock.read_bytes()).hexdigest() if layer.pip_lock is not None else ""
+    return [repr(replace(layer, files=None, pip_lock=None)), files, lock]
 
 
 def read_request(
@@ -136,24 +153,37 @@ def read_request(
         raise UsageError("an image is tagged by name, not by digest", hint="write -t HOST/NAME:TAG")
     if options.locked and options.refresh:
         raise UsageError("--locked resolves nothing, and --refresh asks to resolve again", hint="leave one of them out")
-    catalogue = (
-        shipped_layer(DEFAULT_ACCOUNT_LAYER),
-        *(read_catalogue_layer(Path(path)) for path in options.layer_folders),
-    )
+    asks = _asks(spec, options)
     return BuildRequest(
         folder,
         tree,
         spec,
         options,
-        catalogue,
+        options.base or base_with_python(_python_ask(options, spec)),
+        asks,
         options.platforms or (Platform.parse(host.machine()),),
         source_time(environment, tree.commit_time),
         images,
         tuple(map(Output.parse, options.outputs)),
         access,
         Path(options.lock) if options.lock else folder / DEFAULT_LOCK if options.locked else None,
-        "" if spec.pip.is_empty else _index_state(environment),
+        "" if asks.pip.is_empty else _index_state(environment),
     )
+
+
+def _asks(spec: RepositorySpec, options: BuildOptions) -> ImageAsks:
+    """What decides the image: of the repository, of its profile's layers, and of the user's."""
+    profile = profile_named(options.profile or DEFAULT_PROFILE)
+    runs_code = bool(spec.post_build or options.steps or options.appendix or spec.project.package)
+    layers = [
+        *map(shipped_layer, profile.layer_names(runs_code=runs_code)),
+        *(read_catalogue_layer(Path(path)) for path in options.layer_folders),
+    ]
+    return image_asks(spec, profile, layers, options, origin=("local", "None"))
+
+
+def _python_ask(options: BuildOptions, spec: RepositorySpec) -> PythonAsk:
+    return PythonAsk(options.python, Origin("--python")) if options.python else spec.python
 
 
 def _index_state(environment: Mapping[str, str]) -> str:
@@ -237,7 +267,7 @@ def _refilled(
         return None
     from ocibuild.work.refill import refill  # noqa: PLC0415 - a build with nothing to do must not pay for it
 
-    tree, options = request.tree, request.options
+    tree, options = request.image_tree, request.options
     image = refill(frame, tree, source_time=request.source_time, options=options, store=store, events=events)
     lock_text = store.blobs.read(frame.lock).decode()
     remember_build(

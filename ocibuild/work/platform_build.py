@@ -19,19 +19,20 @@ from ocibuild.plan.accounts import ensure_account
 from ocibuild.plan.packing import PackedLayer, pack
 from ocibuild.plan.skeleton import FolderOwner
 from ocibuild.plan.source_layer import TreePlace
-from ocibuild.source.folder import read_folder
 from ocibuild.source.tree import SourceTree
-from ocibuild.spec.catalogue import Account, CatalogueLayer
+from ocibuild.spec.catalogue import Account
+from ocibuild.spec.image_asks import ImageAsks
 from ocibuild.work.apt_layers import AptLayers
 from ocibuild.work.assemble import ImageSettings, assemble
 from ocibuild.work.base import Base
 from ocibuild.work.bodies import PackageBodies
+from ocibuild.work.catalogue_files import catalogue_fragments
 from ocibuild.work.contents import FragmentContents
 from ocibuild.work.frame import SOURCE_LAYER, Ground
 from ocibuild.work.layers import FragmentRecipe, LayerMaker, MadeLayer
 from ocibuild.work.machine import Machine
 from ocibuild.work.python_layers import PythonLayers
-from ocibuild.work.refill import source_recipe, tree_fragment
+from ocibuild.work.refill import source_recipe
 from ocibuild.work.stack import PackageLayers, entries_fragment, table_of, tables_of
 from ocibuild.work.steps import StepRunner, StepSettings
 
@@ -45,6 +46,7 @@ _MOST_ROUNDS = 3
 
 _STATE = "the state of the Debian packages"
 _ENVIRONMENT = "the Python environment"
+_CATALOGUE = "files of the catalogue's layers"
 _RECORDS = "the lock and the catalogue"
 _LOCAL_SOURCES = ("file", "find-links")
 """How sources are named that may be folders of the repository."""
@@ -60,7 +62,7 @@ class MadePlatform:
 
 @dataclass(frozen=True, slots=True)
 class PlatformBuild:
-    """All that decides one image. ``account`` owns the source and the Python environment.
+    """All that decides one image. The account of ``asks`` owns the source and the Python environment.
 
     ``target`` is None where nothing is asked of pip. ``steps`` run when the source is in place, in their order.
     """
@@ -69,14 +71,18 @@ class PlatformBuild:
     base: Base
     lock: PlatformLock
     target: PythonTarget | None
-    catalogue: tuple[CatalogueLayer, ...]
-    account: Account
+    asks: ImageAsks
     tree: SourceTree
     source_time: int
     settings: ImageSettings
     most_layers: int
     steps: tuple[Step, ...]
     step_settings: StepSettings
+
+    @property
+    def account(self) -> Account:
+        """The image's user."""
+        return self.asks.account
 
     def packed(self) -> tuple[PackedLayer, ...]:
         """The package layers of the image, as the plan shows them."""
@@ -95,6 +101,7 @@ class PlatformBuild:
         names = ["accounts and removals"]
         names += [_STATE] if self.of(Ecosystem.APT) or self.lock.removals else []
         names += [_ENVIRONMENT] if self.target is not None else []
+        names += [_CATALOGUE] if any(layer.files for layer in self.asks.layers) or self.asks.owned else []
         return [*names, _RECORDS, SOURCE_LAYER, *(step.name for step in self.steps)]
 
     def fragments(self, bodies: PackageBodies) -> dict[str, Callable[[LockedPackage], FragmentRecipe]]:
@@ -248,17 +255,14 @@ class _Stack:
         """The layers of files: the catalogue's and the lock, then the repository's."""
         build = self._build
         lock = Lock({build.platform: build.lock}).to_text().encode()
-        fragments = [entries_fragment("lock", [Entry.file(LOCK_PATH, lock)])]
-        fragments += [
-            tree_fragment(f"layer {layer.name}", read_folder(layer.files), TreePlace(""))
-            for layer in build.catalogue
-            if layer.files is not None
-        ]
+        catalogue = catalogue_fragments(build.asks)
+        layers = [self._single(below, _CATALOGUE, catalogue)] if catalogue else []
+        below = below.extended(tables_of(layers))
         account = build.account
-        place = TreePlace(account.home.lstrip("/"), account.uid, account.gid, build.source_time)
+        place = TreePlace(build.asks.repository_folder.lstrip("/"), account.uid, account.gid, build.source_time)
         self.ground = Ground.of(below, place.path, uid=place.uid, gid=place.gid)
-        records = self._single(below, _RECORDS, fragments)
-        return [records, *self._maker.make_all([source_recipe(build.tree, place, below=below)])]
+        layers.append(self._single(below, _RECORDS, [entries_fragment("lock", [Entry.file(LOCK_PATH, lock)])]))
+        return [*layers, *self._maker.make_all([source_recipe(build.tree, place, below=below)])]
 
     def _single(self, below: View, name: str, fragments: Sequence[FragmentRecipe]) -> MadeLayer:
         missing = [package for fragment in fragments for package in fragment.packages]
@@ -268,7 +272,8 @@ class _Stack:
 
 def _below(build: PlatformBuild) -> Digest:
     """A digest of all that the layers below the packages depend on."""
-    return Digest.of(f"{build.base.digest} {build.base.recorded_name} {build.catalogue}".encode())
+    accounts = [account for layer in build.asks.layers for account in layer.accounts]
+    return Digest.of(f"{build.base.digest} {build.base.recorded_name} {accounts}".encode())
 
 
 def _apt_layers(build: PlatformBuild, view: View, bodies: PackageBodies) -> AptLayers:
@@ -284,7 +289,7 @@ def _apt_layers(build: PlatformBuild, view: View, bodies: PackageBodies) -> AptL
 
 def _account_entries(build: PlatformBuild) -> list[Entry]:
     overlay = Overlay(build.base.view)
-    for layer in build.catalogue:
+    for layer in build.asks.layers:
         for account in layer.accounts:
             ensure_account(overlay, account)
     return overlay.changes()

@@ -7,14 +7,14 @@ from ocibuild.spec.catalogue import Account, read_catalogue_layer, shipped_layer
 
 
 def test_the_account_layer_ships() -> None:
-    layer = shipped_layer("account")
+    layer = shipped_layer("user")
     assert layer.accounts == (Account("jovyan", 1000, 1000, "/home/jovyan", "/bin/bash", "Default user"),)
 
 
 def test_an_unknown_layer_lists_the_known() -> None:
     with pytest.raises(UsageError, match="'nothing'") as caught:
         shipped_layer("nothing")
-    assert "account" in str(caught.value.hint)
+    assert "user" in str(caught.value.hint)
 
 
 def test_a_layer_of_the_user(tmp_path: Path) -> None:
