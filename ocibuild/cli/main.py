@@ -22,11 +22,13 @@ _COMMANDS = {
     "build": "Build an image from a repository.",
     "cache": "List, measure and prune what the local store holds.",
     "check": "Read an image to its end and report what is wrong with it.",
+    "doctor": "Show what this machine can do, tried for real, and what would let it do more.",
     "inspect": "Show an image's layers, packages and configuration.",
     "lock": "Resolve what a repository asks for, and write it to a file for --locked.",
     "plan": "Show what a build would make, before anything is fetched.",
     "pull": "Copy an image from a registry into the store, a folder or an archive.",
     "push": "Copy an image from a folder, an archive or the store to a registry.",
+    "run": "Run an image's program here, without a container runtime.",
 }
 
 
