@@ -18,12 +18,15 @@ from ocibuild.spec.options import (
     MOST_LAYERS,
     PROFILES,
     SANDBOXES,
+    USER_IDS,
     BuildOptions,
     parse_age,
     parse_date,
+    parse_folder,
     parse_python,
     parse_secret,
     parse_size,
+    parse_user_name,
 )
 
 if TYPE_CHECKING:
@@ -80,12 +83,16 @@ _OPTIONS = (
         type=_Parsed("platform", Platform.parse),
         help="linux/amd64, linux/arm64, ...; two or more make an index. Default: this machine's.",
     ),
-    click.option("--profile", type=click.Choice(PROFILES), help="What the image is for. Default: plain."),
+    click.option(
+        "--profile",
+        type=click.Choice(PROFILES),
+        help="What the image is for: binder has Jupyter and all that Binder's images have. Default: plain.",
+    ),
     click.option("--compose", is_flag=True, help="Add up all configuration files, not only those that Binder takes."),
     click.option(
         "--python",
         type=_Parsed("version", parse_python),
-        help="The Python that the base must have: 3.12. Default: whichever it has.",
+        help="The Python of the image: 3.13. Default: what the repository asks for, else the base's.",
     ),
     click.option("--layer", "layer_folders", multiple=True, metavar="DIR", help="A folder with a layer.toml to add."),
     click.option("--lock", metavar="FILE", help="Where to write what was resolved; the lock that --locked reads."),
@@ -153,6 +160,19 @@ _OPTIONS = (
     ),
     click.option("--debug-step", is_flag=True, help="Start a shell in the image where a step fails."),
 )
+_PLACES = (
+    click.option("--user-name", type=_Parsed("name", parse_user_name), help="The image's user. Default: jovyan."),
+    click.option(
+        "--user-id", type=click.IntRange(USER_IDS[0], USER_IDS[-1]), help="The user's id and group. Default: 1000."
+    ),
+    click.option(
+        "--target-repo-dir",
+        "repository_folder",
+        type=_Parsed("folder", parse_folder),
+        help="Where the repository goes in the image. Default: the user's home.",
+    ),
+    click.option("--appendix", metavar="TEXT", help="Instructions of a Dockerfile to follow at the end: RUN, ENV, ..."),
+)
 _ACCESS = (
     click.option(
         "--ca", "ca_file", type=click.Path(path_type=Path), help="Authorities to trust instead of the machine's."
@@ -177,7 +197,7 @@ _VERBOSITY = (
 
 def build_options(command: _Command) -> _Command:
     """Add the options of a build to a click command."""
-    for option in reversed(_OPTIONS):
+    for option in reversed((*_OPTIONS, *_PLACES)):
         command = option(command)
     return command
 

@@ -78,7 +78,14 @@ def test_every_option() -> None:
         ("\nbsae = 'x'\n", "ocibuild.toml:2: bsae: no such option"),
         ("base = 3\n", "ocibuild.toml:1: base: must be a text"),
         ("image = [1]\n", ":1: image: must be a text or a list"),
-        ('profile = "binder"\n', "profile: must be one of plain"),
+        ('profile = "base"\n', "profile: must be one of binder, plain"),
+        ("user-name = 'root'\n", ":1: user-name: not the name of a user"),
+        ("user-id = 0\n", "whole number from 1 to"),
+        ("target-repo-dir = 'repo'\n", "not a folder of an image"),
+        ("target-repo-dir = '/srv/../etc'\n", "not a folder of an image"),
+        ("appendix = 1\n", ":1: appendix: must be a text"),
+        ("compose = 'yes'\n", ":1: compose: must be true or false"),
+        ("[[layer]]\npath = 'x'\n", "a [[layer]] has one option, folder"),
         ('python = "2"\n', "not a version of Python"),
         ("jobs = 1000\n", "whole number from 1 to 256"),
         ("max-layers = 0\n", "whole number from 4 to 100"),
@@ -188,3 +195,14 @@ def test_wrong_steps(text: str, message: str) -> None:
 def test_wrong_secrets(text: str) -> None:
     with pytest.raises(UsageError):
         parse_secret(text)
+
+
+def test_options_of_binder() -> None:
+    options = parse(
+        'profile = "binder"\ncompose = true\nuser-name = "alice"\nuser-id = 1001\ntarget-repo-dir = "/srv/repo/"\n'
+        'appendix = """\nUSER root\n"""\n[[layer]]\nfolder = "ours"\n[[layer]]\nfolder = "theirs"\n'
+    )
+    assert (options.is_binder, options.compose, options.user_name, options.user_id) == (True, True, "alice", 1001)
+    assert (options.repository_folder, options.appendix) == ("/srv/repo", "USER root\n")
+    assert options.layer_folders == ("ours", "theirs")
+    assert parse('layer = ["ours"]').layer_folders == ("ours",)
