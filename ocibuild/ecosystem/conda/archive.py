@@ -111,9 +111,11 @@ class CondaArchive:
         member = self._zip_member(
             self._zip, lambda name: name.startswith(prefix) and name.endswith(".tar.zst") and "/" not in name
         )
-        return open_decompressed(
-            _buffered(cast("BinaryIO", self._zip.open(member)), self.name), Compression.ZSTD, where=self.name
-        )
+        try:
+            stream = cast("BinaryIO", self._zip.open(member))
+        except zipfile.BadZipFile as error:
+            raise self._error(f"its zip archive is broken: {error}") from error
+        return open_decompressed(_buffered(stream, self.name), Compression.ZSTD, where=self.name)
 
     def _zip_member(self, archive: zipfile.ZipFile, is_wanted: Callable[[str], bool]) -> zipfile.ZipInfo:
         found = [member for member in archive.infolist() if is_wanted(member.filename)]
