@@ -7,7 +7,7 @@ placeholders of several encodings, it is conda's order that counts: one encoding
 """
 
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -120,16 +120,17 @@ class _Strings:
         for chunk in chunks:
             data = held + chunk
             # A placeholder counts only before the end of its string, which may begin in the last bytes of the two.
-            position = yield from self._scan(data, len(data) - self.unit_bytes + 1)
+            ready, position = self._scan(data, len(data) - self.unit_bytes + 1)
             kept = min(len(self.old) + 2 * self.unit_bytes, len(data) - position)  # a placeholder may have begun there
             held = data[len(data) - kept :]
             self._offset += len(data) - kept
-            yield data[position : len(data) - kept]
-        position = yield from self._scan(held, len(held))
-        yield held[position:] + bytes(self._missing)
+            yield b"".join((*ready, data[position : len(data) - kept]))
+        ready, position = self._scan(held, len(held))
+        yield b"".join((*ready, held[position:], bytes(self._missing)))
 
-    def _scan(self, data: bytes, limit: int) -> Generator[bytes, None, int]:
-        """Yield the data up to the last placeholder or end of a string before ``limit``; return how far that is."""
+    def _scan(self, data: bytes, limit: int) -> tuple[list[bytes], int]:
+        """The pieces up to the last placeholder or end of a string before ``limit``, and how far that is."""
+        ready: list[bytes] = []
         position = 0
         while True:
             end = self._end_of_string(data, position) if self._is_inside else -1
@@ -141,17 +142,17 @@ class _Strings:
                         f"and the environment's has {len(self.new) // self.unit_bytes}",
                         hint="choose a shorter prefix for the environment",
                     )
-                yield data[position:found] + self.new
+                ready += (data[position:found], self.new)
                 if not self._is_inside:
                     self._start, self._is_inside = self._offset + found, True
                 self._missing += len(self.old) - len(self.new)
                 position = found + len(self.old)
             elif end >= 0:
-                yield data[position:end] + bytes(self._missing)
+                ready += (data[position:end], bytes(self._missing))
                 self._missing, self._is_inside = 0, False
                 position = end
             else:
-                return position
+                return ready, position
 
     def _next(self, data: bytes, position: int, end: int) -> int:
         """Where the next placeholder is, or -1.
