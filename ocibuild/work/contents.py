@@ -1,19 +1,15 @@
 """Reading files out of fragments again: what a later phase needs of a package and was not kept when it was placed."""
 
-import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO
 
 from ocibuild.core.errors import ImageError
 from ocibuild.image.view import ReadContent, ViewEntry
 from ocibuild.layer.compression import Compression, open_decompressed
 from ocibuild.layer.entry import EntryKind
+from ocibuild.layer.limited import limited
 from ocibuild.layer.reader import read_entries
 from ocibuild.store.store import Store
 from ocibuild.work.fragments import FragmentLocation, FragmentStore
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 __all__ = ["FragmentContents"]
 
@@ -62,27 +58,8 @@ class FragmentContents:
         size_bytes = sum(cut.compressed_bytes for cut in location.cuts)
         with self._store.blobs.open(location.blob) as blob:
             blob.seek(location.offset)
-            part = io.BufferedReader(_Limited(blob, size_bytes))
+            part = limited(blob, size_bytes)
             raw = open_decompressed(part, compression, where=f"layer {location.blob}")
             for entry in read_entries(raw, where=f"layer {location.blob}"):
                 if entry.kind is EntryKind.FILE and wanted in (None, entry.path):
                     yield entry.path, entry.read()
-
-
-class _Limited(io.RawIOBase):
-    """The next ``limit_bytes`` of a stream."""
-
-    def __init__(self, stream: BinaryIO, limit_bytes: int) -> None:
-        super().__init__()
-        self._stream = stream
-        self._left_bytes = limit_bytes
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        target = memoryview(buffer).cast("B")[: self._left_bytes]
-        data = self._stream.read(len(target))
-        target[: len(data)] = data
-        self._left_bytes -= len(data)
-        return len(data)

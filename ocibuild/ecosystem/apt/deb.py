@@ -4,20 +4,17 @@ Everything in it is hostile until checked: sizes, names, compression. Nothing is
 """
 
 import io
-import lzma
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import BinaryIO
 
 from ocibuild.core.errors import ImageError
-from ocibuild.layer.compression import Compression, open_decompressed
+from ocibuild.ecosystem.apt.decompression import open_by_suffix
 from ocibuild.layer.entry import Entry, EntryKind
+from ocibuild.layer.limited import limited
 from ocibuild.layer.reader import read_entries
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 __all__ = ["Control", "DebFile"]
 
@@ -30,8 +27,6 @@ _MOST_ENTRIES = 2_000_000  # the largest real packages hold some 100,000
 _SMALL_DATA_BYTES = 1 << 30
 _LARGEST_RATIO = 200  # of data beyond 1 GiB, unpacked, to the file: real packages stay below 50
 _BLOCK_BYTES = 1 << 16
-_XZ_MEMORY_BYTES = 128 << 20  # xz -9 needs 65 MiB; more is an attack
-_OUTPUT_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +97,9 @@ class DebFile:
             _finish(raw, left_bytes, where)
 
     def _member(self, member: _Member) -> BinaryIO:
-        part = io.BufferedReader(_Part(self._stream, member), _BLOCK_BYTES)
-        where = f"{self._name}: {member.name}"
-        suffix = member.name.rpartition(".tar")[2]
-        match suffix:
-            case ".xz" | ".lzma":
-                return io.BufferedReader(_Decoded(part, _xz_decoder, where), _OUTPUT_BYTES)
-            case ".bz2":
-                return io.BufferedReader(_Decoded(part, _bzip2_decoder, where), _OUTPUT_BYTES)
-            case ".gz":
-                return open_decompressed(part, Compression.GZIP, where=where)
-            case ".zst":
-                return open_decompressed(part, Compression.ZSTD, where=where)
-            case "":
-                return part
-            case _:
-                raise ImageError(f"{where}: an unknown compression")
+        self._stream.seek(member.offset)
+        part = limited(self._stream, member.size_bytes, buffer_bytes=_BLOCK_BYTES)
+        return open_by_suffix(part, member.name.rpartition(".tar")[2], where=f"{self._name}: {member.name}")
 
 
 def _finish(raw: BinaryIO, most_bytes: int, where: str) -> None:
@@ -165,87 +147,3 @@ def _members(stream: BinaryIO, name: str) -> Iterator[_Member]:
             raise ImageError(f"{name}: cut short: a member of {size_bytes} bytes at byte {offset} of {end}")
         yield _Member(header[:16].decode("latin-1").strip().rstrip("/"), offset, size_bytes)
         offset += size_bytes + size_bytes % 2
-
-
-class _Part(io.RawIOBase):
-    """One member of the archive as a stream of its own."""
-
-    def __init__(self, stream: BinaryIO, member: _Member) -> None:
-        super().__init__()
-        stream.seek(member.offset)
-        self._stream = stream
-        self._left_bytes = member.size_bytes
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        target = memoryview(buffer).cast("B")[: self._left_bytes]
-        data = self._stream.read(len(target))
-        target[: len(data)] = data
-        self._left_bytes -= len(data)
-        return len(data)
-
-
-class _Decoder(Protocol):
-    """What ``lzma`` and ``bz2`` have in common: output in pieces of a given size."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def needs_input(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int) -> bytes: ...
-
-
-def _xz_decoder() -> _Decoder:
-    return lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES)
-
-
-def _bzip2_decoder() -> _Decoder:
-    import bz2  # noqa: PLC0415 - only packages of before 2011 need it
-
-    return bz2.BZ2Decompressor()
-
-
-class _Decoded(io.RawIOBase):
-    """Decompresses in pieces of bounded size. dpkg writes one stream; several are taken, as xz and bzip2 do."""
-
-    def __init__(self, stream: BinaryIO, new_decoder: Callable[[], _Decoder], where: str) -> None:
-        super().__init__()
-        self._stream = stream
-        self._where = where
-        self._new_decoder = new_decoder
-        self._decoder = new_decoder()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        target = memoryview(buffer).cast("B")
-        data = self._next(len(target))
-        target[: len(data)] = data
-        return len(data)
-
-    def _next(self, most_bytes: int) -> bytes:
-        """Some output, at most so many bytes; none at the end."""
-        while True:
-            data = b""
-            if self._decoder.eof:
-                data = self._decoder.unused_data
-                while not (data := data.lstrip(b"\0")):  # xz pads its streams with zeros
-                    data = self._stream.read(_BLOCK_BYTES)
-                    if not data:
-                        return b""
-                self._decoder = self._new_decoder()
-            elif self._decoder.needs_input:
-                data = self._stream.read(_BLOCK_BYTES)
-                if not data:
-                    raise ImageError(f"{self._where}: the compressed data is cut short")
-            try:
-                output = self._decoder.decompress(data, most_bytes)
-            except (lzma.LZMAError, OSError, EOFError) as error:  # OSError is bz2's
-                raise ImageError(f"{self._where}: corrupt compressed data: {error}") from error
-            if output:
-                return output

@@ -1,23 +1,18 @@
 """Packages indexes: fetched by hash, verified before they are decoded, and kept in the store by what they hold."""
 
-import bz2
 import hashlib
 import io
-import lzma
-import zlib
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import ImageError, IntegrityError, NetworkError
 from ocibuild.core.events import EventSink, Notice, TaskAdvanced, TaskFinished, TaskStarted
 from ocibuild.ecosystem.apt.archive import Archive
+from ocibuild.ecosystem.apt.decompression import open_by_suffix
 from ocibuild.ecosystem.apt.release import IndexFile, Release
 from ocibuild.ecosystem.apt.source import Source
 from ocibuild.ecosystem.apt.universe import PackagesIndex
-from ocibuild.layer.compression import Compression, open_decompressed
 from ocibuild.net.address import redacted
 from ocibuild.net.client import HttpClient
 from ocibuild.net.document import fetch_bytes
@@ -27,22 +22,9 @@ __all__ = ["PackagesReader"]
 
 _SUFFIXES = (".xz", ".zst", ".gz", ".bz2", "")  # smallest first
 _LARGEST_INDEX_BYTES = 1 << 30  # plain; Debian main's has 50 MB
-_XZ_MEMORY_BYTES = 128 << 20  # xz -9 needs 65 MiB
 _OUTPUT_BYTES = 1 << 22
 _NOT_FOUND = frozenset({404, 410})
 _KIND = "apt-index"
-
-
-class _Decoder(Protocol):
-    """What the decompressors of the standard library share."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def needs_input(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,55 +173,10 @@ def _verify(data: bytes, file: IndexFile, *, where: str) -> None:
 
 def _decode(data: bytes, suffix: str, *, limit_bytes: int, where: str) -> bytes:
     """The plain bytes, at most ``limit_bytes``: more is a bomb, and an ImageError, like anything malformed."""
-    try:
-        match suffix:
-            case ".xz":
-                chunks = _streams(data, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES))
-            case ".bz2":
-                chunks = _streams(data, bz2.BZ2Decompressor)
-            case ".gz":
-                chunks = _gzip_members(data)
-            case ".zst":
-                chunks = _zstd_frames(data, where=where)
-            case _:
-                chunks = iter((data,))
-        plain = bytearray()
-        for chunk in chunks:
+    plain = bytearray()
+    with open_by_suffix(io.BytesIO(data), suffix, where=where) as reader:
+        while chunk := reader.read(_OUTPUT_BYTES):
             plain += chunk
             if len(plain) > limit_bytes:
                 raise ImageError(f"{where}: decompresses to more than {limit_bytes} bytes")
-    except (lzma.LZMAError, zlib.error, EOFError, OSError, ValueError) as error:
-        raise ImageError(f"{where}: cannot be decompressed: {error}") from error
     return bytes(plain)
-
-
-def _streams(data: bytes, new: Callable[[], _Decoder]) -> Iterator[bytes]:
-    """The output of one xz or bzip2 stream after the other, in pieces."""
-    while data:
-        decoder = new()
-        pending = data
-        while not decoder.eof:
-            if decoder.needs_input and not pending:
-                raise EOFError("it is cut short")
-            yield decoder.decompress(pending, _OUTPUT_BYTES)
-            pending = b""
-        data = decoder.unused_data
-
-
-def _gzip_members(data: bytes) -> Iterator[bytes]:
-    while data:
-        decoder = zlib.decompressobj(31)  # zlib.h: 15 bits of window, and 16 for a gzip header and trailer
-        pending = data
-        while not decoder.eof:
-            output = decoder.decompress(pending, _OUTPUT_BYTES)
-            if not output and not decoder.unconsumed_tail and not decoder.eof:
-                raise EOFError("it is cut short")
-            yield output
-            pending = decoder.unconsumed_tail
-        data = decoder.unused_data
-
-
-def _zstd_frames(data: bytes, *, where: str) -> Iterator[bytes]:
-    with open_decompressed(io.BytesIO(data), Compression.ZSTD, where=where) as reader:
-        while chunk := reader.read(_OUTPUT_BYTES):
-            yield chunk
