@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocibuild.core.atomic import PARTIAL_PREFIX
+from ocibuild.store.roots import PreparedRoots, RemoveRoot
 
 __all__ = ["GRACE_SECONDS", "StoreUsage", "StoredFile", "files_to_evict", "prune", "usage"]
 
@@ -15,7 +16,7 @@ GRACE_SECONDS = 3600
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file of the store, with its last use in seconds since the epoch."""
+    """A file of the store, or a prepared root that nobody holds, with its last use in seconds since the epoch."""
 
     path: Path
     size_bytes: int
@@ -24,12 +25,14 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class StoreUsage:
-    """How many files of what size a store holds."""
+    """How many files of what size a store holds, and how many prepared roots of about what size that nobody holds."""
 
     blob_count: int
     blob_bytes: int
     record_count: int
     record_bytes: int
+    root_count: int = 0
+    root_bytes: int = 0
 
 
 def _files(folder: Path) -> Iterator[StoredFile]:
@@ -43,8 +46,14 @@ def _files(folder: Path) -> Iterator[StoredFile]:
 def usage(folder: Path) -> StoreUsage:
     """What the store in ``folder`` holds."""
     blobs, records = list(_files(folder / "blobs")), list(_files(folder / "records"))
+    roots = list(PreparedRoots(folder).idle())
     return StoreUsage(
-        len(blobs), sum(file.size_bytes for file in blobs), len(records), sum(file.size_bytes for file in records)
+        len(blobs),
+        sum(file.size_bytes for file in blobs),
+        len(records),
+        sum(file.size_bytes for file in records),
+        len(roots),
+        sum(root.size_bytes for root in roots),
     )
 
 
@@ -69,10 +78,28 @@ def files_to_evict(
     return evicted
 
 
-def prune(folder: Path, *, now: float, limit_bytes: int | None, most_age_seconds: float | None) -> list[StoredFile]:
-    """Remove what :func:`files_to_evict` names, and return it. Records that miss a blob are made again when needed."""
+def prune(
+    folder: Path,
+    *,
+    now: float,
+    limit_bytes: int | None,
+    most_age_seconds: float | None,
+    remove_root: RemoveRoot | None = None,
+) -> list[StoredFile]:
+    """Remove what :func:`files_to_evict` names, and return it. Records that miss a blob are made again when needed.
+
+    Prepared roots count and go like files, where ``remove_root`` is given; one that is in use stays.
+    """
+    roots = PreparedRoots(folder)
+    idle = {root.path: root for root in roots.idle()} if remove_root is not None else {}
     files = [*_files(folder / "blobs"), *_files(folder / "records")]
-    evicted = files_to_evict(files, now=now, limit_bytes=limit_bytes, most_age_seconds=most_age_seconds)
-    for file in evicted:
-        file.path.unlink(missing_ok=True)
+    files += [StoredFile(root.path, root.size_bytes, root.used) for root in idle.values()]
+    evicted = []
+    for file in files_to_evict(files, now=now, limit_bytes=limit_bytes, most_age_seconds=most_age_seconds):
+        if remove_root is not None and file.path in idle:
+            if not roots.remove(idle[file.path], remove_root):
+                continue
+        else:
+            file.path.unlink(missing_ok=True)
+        evicted.append(file)
     return evicted
