@@ -6,8 +6,9 @@ from types import MappingProxyType
 
 from ocibuild.core.asks import AptAsk, PipAsks
 from ocibuild.core.errors import RepositoryError
-from ocibuild.core.package import Ecosystem
+from ocibuild.core.package import Ecosystem, LockedPackage
 from ocibuild.core.platform import Platform
+from ocibuild.ecosystem.pip.source import is_built
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.lock import PlatformLock
 from ocibuild.work.base import Base
@@ -57,14 +58,30 @@ class LockedResolver:
             missing = [
                 package
                 for package in lock.packages
-                if package.ecosystem is Ecosystem.PIP and package.digest not in blobs
+                if package.ecosystem is Ecosystem.PIP and not is_built(package) and package.digest not in blobs
             ]
             if missing:
                 found = self.resolver.python.locate(
                     missing, pip, target, folder=self.resolver.folder, options=self.resolver.options
                 )
                 urls = {each.digest.hex: found.addresses[each.source] + each.path for each in found.packages}
+            lock = replace(lock, packages=self._with_wheels(lock, pip, base, target, addresses))
         return self._resolution(lock, addresses, urls)
+
+    def _with_wheels(
+        self,
+        lock: PlatformLock,
+        pip: PipAsks,
+        base: Base,
+        target: PythonTarget,
+        addresses: Mapping[str, str],
+    ) -> tuple[LockedPackage, ...]:
+        """The lock's packages, with the wheels that this machine has of those that are built."""
+        resolver = self.resolver
+        root = resolver.build_root(base, lock, addresses) if resolver.build_root else None
+        return resolver.python.rebuilt(
+            lock.packages, pip, target, folder=resolver.folder, options=resolver.options, root=root
+        )
 
     def python_of(self, base: Base, lock: PlatformLock) -> PythonTarget:
         """As of :meth:`Resolver.python_of`."""

@@ -204,13 +204,15 @@ class Workshop:
             phase.outcome = f"{len(resolution.lock.packages)} packages"
         target = None if asks.pip.is_empty else self._resolver.python_of(base, resolution.lock)
         _refuse_other_python(request.python, target, base)
-        lock = self._locked.get(platform) or replace(
+        lock = replace(
             resolution.lock,
             base_digest=None if base_lock else base.digest,
             base_packages=base_lock.packages if base_lock else (),
             sources=tuple(dict.fromkeys((*(base_lock.sources if base_lock else ()), *resolution.lock.sources))),
             asks=tuple(sorted(self._asks)),
         )
+        if platform in self._locked:  # all is as locked, but wheels that this machine built again
+            lock = replace(self._locked[platform], packages=resolution.lock.packages)
         return self._platform_build(platform, base, lock, target), resolution
 
     def _platform_build(

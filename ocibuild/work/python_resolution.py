@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from ocibuild.core.asks import PipAsks, RequirementsFile
+from ocibuild.core.digest import Digest
 from ocibuild.core.errors import BuildError, MachineError
 from ocibuild.core.events import EventSink
 from ocibuild.core.package import LockedPackage
@@ -17,9 +19,10 @@ from ocibuild.ecosystem.pip.formats import Formats
 from ocibuild.ecosystem.pip.locate import locate
 from ocibuild.ecosystem.pip.prefix import seed_requirements
 from ocibuild.ecosystem.pip.resolve import PipResolution, resolve
-from ocibuild.ecosystem.pip.source import PythonSource
+from ocibuild.ecosystem.pip.source import PythonSource, body_digest, is_built
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.net.client import HttpClient
+from ocibuild.source.folder import read_folder
 from ocibuild.spec.options import BuildOptions
 from ocibuild.store.store import Store
 
@@ -139,6 +142,56 @@ class PythonResolver:
             variables=options.environment,
         )
 
+    def rebuilt(
+        self,
+        packages: Sequence[LockedPackage],
+        asks: PipAsks,
+        target: PythonTarget,
+        *,
+        folder: Path,
+        options: BuildOptions,
+        root: "StepRoot | None",
+        image_environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> tuple[LockedPackage, ...]:
+        """The packages of a lock, with the wheels of those that are built in the store (:mod:`.python_rebuilds`).
+
+        Without a ``root`` only a wheel that the store holds can be used: a MachineError names the others.
+        """
+        built = [package for package in packages if is_built(package)]
+        if all(self.is_current(package, folder) for package in built):
+            return tuple(packages)
+        # Imported here: most locks have no built package, or the store has its wheel.
+        from ocibuild.ecosystem.pip.requirements_file import read_requirements  # noqa: PLC0415 - see above
+        from ocibuild.work.python_rebuilds import LockedWheels  # noqa: PLC0415 - see above
+
+        if root is None:
+            raise _unbuildable([package.identity for package in built], target)
+        complete = _complete(asks, target, options)
+        builds = _Builds(self, complete, self.settings(), target, root, folder, options, image_environment)
+        wheels = LockedWheels(
+            locate=lambda wanted: self.locate(wanted, asks, target, folder=folder, options=options),
+            maker=builds.maker_with,
+            requirements=read_requirements(complete, folder=folder, variables=options.environment),
+            events=self.events,
+        )
+        return wheels.rebuilt(packages)
+
+    def is_current(self, package: LockedPackage, folder: Path) -> bool:
+        """Whether the store has the wheel of a built package, and what of the repository it is made of is the same.
+
+        True of every other package that is no file of the repository.
+        """
+        if package.source == "file":
+            path = folder / unquote(package.path)
+            is_folder = package.fields.get("built_from") == "folder"
+            try:
+                digest = read_folder(path, records=self.store.records).digest if is_folder else _digest_of(path)
+            except OSError:
+                return False
+            if digest != package.digest:
+                return False
+        return not is_built(package) or body_digest(package) in self.store.blobs
+
 
 @dataclass(frozen=True, slots=True)
 class _Builds:
@@ -154,6 +207,11 @@ class _Builds:
     image_environment: Mapping[str, str]
 
     def maker(self, *, depth: int) -> "WheelMaker":
+        """A maker whose build environments are resolved, wheels for them built likewise."""
+        return self.maker_with(self._requirements(depth))
+
+    def maker_with(self, resolve_requirements: "Callable[[PipAsks], PipResolution]") -> "WheelMaker":
+        """A maker whose build environments this function gives."""
         from ocibuild.work.python_sources import PythonSources  # noqa: PLC0415 - see above
         from ocibuild.work.python_wheels import WheelMaker  # noqa: PLC0415 - see above
 
@@ -163,7 +221,7 @@ class _Builds:
             sources=PythonSources(resolver.store, resolver.http, resolver.environment, resolver.events, self.folder),
             root=self.root,
             target=self.target,
-            resolve=self._requirements(depth),
+            resolve=resolve_requirements,
             bodies=self._bodies,
             environment=self.image_environment,
             events=resolver.events,
@@ -219,13 +277,23 @@ class _Builds:
 
 def unbuildable(sources: Sequence[PythonSource], target: PythonTarget) -> MachineError:
     """The error where sources must be built, and this machine cannot run anything in the image's root."""
-    listed = ", ".join(f"{source} ({', '.join(source.why)})" if source.why else str(source) for source in sources)
+    return _unbuildable(
+        [f"{source} ({', '.join(source.why)})" if source.why else str(source) for source in sources], target
+    )
+
+
+def _unbuildable(names: Sequence[str], target: PythonTarget) -> MachineError:
     return MachineError(
-        f"no wheel for {target.description}: {listed}; it must be built from source in the image's root, which "
-        "this machine cannot do",
+        f"no wheel for {target.description}: {', '.join(names)}; it must be built from source in the image's root, "
+        "which this machine cannot do",
         hint="'ocibuild doctor' says what would allow it; or ask for a version that has a wheel (--prefer-binary in "
         "requirements.txt takes the newest that has one), or put a wheel into the repository",
     )
+
+
+def _digest_of(path: Path) -> Digest:
+    with path.open("rb") as file:
+        return Digest.of(iter(lambda: file.read(1 << 20), b""))
 
 
 def _complete(asks: PipAsks, target: PythonTarget, options: BuildOptions) -> PipAsks:

@@ -31,7 +31,7 @@ from ocibuild.ecosystem.pip.built import (
     write_normalised,
 )
 from ocibuild.ecosystem.pip.resolve import PipResolution
-from ocibuild.ecosystem.pip.source import PythonSource, body_digest
+from ocibuild.ecosystem.pip.source import PythonSource, is_built
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.ecosystem.pip.wheel_build import (
     BUILD_FOLDER,
@@ -100,21 +100,22 @@ class WheelMaker:
     events: EventSink
     build_folder: str = BUILD_FOLDER
 
-    def wheel(self, source: PythonSource) -> BuiltWheel:
+    def wheel(self, source: PythonSource, *, expected: Digest | None = None) -> BuiltWheel:
         """The wheel of this source, from the store or built.
 
-        A BuildError shows the end of what the backend said. What fetching raises comes through.
+        With ``expected``, a wheel of the store that is another is built again. A BuildError shows the end of what the
+        backend said. What fetching raises comes through.
         """
         digest = self.sources.known_digest(source)
         known = self._known(source, digest, "") if digest is not None else None
-        if known is not None:
+        if known is not None and expected in (None, known.digest):
             return known
         with tempfile.TemporaryDirectory(prefix="ocibuild-wheel-") as scratch:
             place = Path(scratch)
             (place / "fetched").mkdir()
             fetched = self.sources.fetch(source, place / "fetched")
             known = self._known(source, fetched.digest, fetched.commit)
-            if known is not None:
+            if known is not None and expected in (None, known.digest):
                 return known
             if source.is_of_index and fetched.package_info:
                 check_requires_python(source, requires_python_of(fetched.package_info), self.target.version)
@@ -282,10 +283,10 @@ def _check_identity(source: PythonSource, metadata: WheelMetadata) -> None:
 
 
 def _recorded(package: LockedPackage) -> dict[str, Any]:
-    """A package of a build environment, as the lock keeps it: enough to find the same file again."""
+    """A package of a build environment, as the lock keeps it: enough to find the same file, or build it, again."""
     facts: dict[str, Any] = {"name": package.name, "version": package.version, "sha256": package.digest.hex}
-    if body_digest(package) != package.digest:
-        facts["built_with"] = json.loads(package.fields.get("built_with", "[]"))
+    if is_built(package):
+        facts |= {"source": package.source, "path": package.path, "fields": dict(package.fields)}
     return facts
 
 

@@ -156,7 +156,7 @@ class Resolver:
             known = _read(store.records.get(_KIND, key), platform)
             most = self.options.max_age_seconds
             limit = DEFAULT_MAX_AGE_SECONDS if most is None else most
-            if known is not None and self.machine.now() - known.resolved <= limit:
+            if known is not None and self.machine.now() - known.resolved <= limit and self._is_current(known.lock):
                 return known
         lock, addresses = ask()
         resolved = self.machine.now()
@@ -164,6 +164,14 @@ class Resolver:
             text = Lock({platform: lock}).to_text()
             store.records.put(_KIND, key, {"lock": text, "addresses": dict(addresses), "resolved": resolved})
         return Resolution(lock, MappingProxyType(dict(addresses)), resolved)
+
+    def _is_current(self, lock: PlatformLock) -> bool:
+        """Whether what was made of the repository's own files, or built, is still to be had."""
+        return all(
+            self.python.is_current(package, self.folder)
+            for package in lock.packages
+            if package.ecosystem is Ecosystem.PIP
+        )
 
     def python_of(self, base: Base, lock: PlatformLock) -> PythonTarget:
         """The Python that wheels are for: the base's, or the one that the lock's Debian packages bring.

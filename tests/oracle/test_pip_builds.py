@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -93,6 +93,19 @@ class Place:
             options=BuildOptions(),
             root=self.root,
         )
+
+    def rebuilt(self, packages: Sequence[LockedPackage], text: str) -> list[LockedPackage]:
+        """The built packages of a lock, as this machine has them."""
+        resolver = PythonResolver(self.store, self.environment, self.events.append, HttpClient())
+        found = resolver.rebuilt(
+            packages,
+            PipAsks(files=(RequirementsFile("requirements.txt", text),)),
+            self.target,
+            folder=self.repository,
+            options=BuildOptions(),
+            root=self.root,
+        )
+        return [package for package in found if is_built(package)]
 
     def built(self, text: str) -> LockedPackage:
         (package,) = [each for each in self.resolve(text).packages if is_built(each)]
@@ -454,3 +467,53 @@ def test_what_a_package_asks_for_by_url(here: Place, tmp_path: Path) -> None:
     here.index.add(tiny_sdist(here.index.files, "bad", "1.0", (f"made @ file://{here.repository}",)))
     with pytest.raises(RepositoryError, match="not in the repository"):
         here.resolve("bad\n")
+
+
+# Locks.
+
+
+@pytest.mark.network
+def test_a_lock_is_built_again_elsewhere(tmp_path: Path, seeds: Path) -> None:
+    """In the environment that is locked, whatever the index has by then."""
+    text = "made\nnested\n./local\n"
+    places = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        place = Place(tmp_path / name, seeds)
+        write_project(place.repository / "local", {**TINY, "PKG-INFO": metadata("local", "1.0")})
+        place.index.add(tiny_sdist(place.index.files, "builder", "1.0"))
+        nested = {
+            "PKG-INFO": metadata("nested", "1.0"),
+            "setup.py": "import builder\nfrom setuptools import setup\nsetup(name='nested', version='1.0')\n",
+        }
+        nested["pyproject.toml"] = '[build-system]\nrequires = ["setuptools", "builder"]\n'
+        place.index.add(write_sdist(place.index.files, "nested", "1.0", nested))
+        place.index.add(write_sdist(place.index.files, "made", "1.0", {**FILES, "setup.py": SETUP.format(extra="")}))
+        places.append(place)
+    first, second = places
+    packages = first.resolve(text).packages
+    wanted = [package for package in packages if is_built(package)]
+    assert {package.name for package in wanted} == {"made", "nested", "local"}
+    second.index.add(tiny_sdist(second.index.files, "builder", "2.0"))
+    assert second.rebuilt(packages, text) == wanted
+    assert len(second.root.ran) == len(first.root.ran)
+    assert second.rebuilt(packages, text) == wanted
+    assert len(second.root.ran) == len(first.root.ran), "the store has them now"
+    write_project(second.repository / "local", {**TINY, "PKG-INFO": metadata("local", "2.0")})
+    assert [each.version for each in second.rebuilt(packages, text) if each.name == "local"] == ["2.0"]
+    write_project(second.repository / "local", {**TINY, "PKG-INFO": metadata("local", "2.0", ("more",))})
+    with pytest.raises(RepositoryError, match=r"\./local.* has other dependencies"):
+        second.rebuilt(packages, text)
+
+
+@pytest.mark.network
+def test_a_checkout_of_a_lock(here: Place, tmp_path: Path, seeds: Path, git_server: tuple[str, Path]) -> None:
+    url, repository = git_server
+    text = f"git+{url}@main#subdirectory=python\n"
+    packages = here.resolve(text).packages
+    (repository / "python/PKG-INFO").write_text(metadata("made", "3.0"))
+    git("commit", "--quiet", "-am", "third", folder=repository)
+    (tmp_path / "other").mkdir()
+    other = Place(tmp_path / "other", seeds)
+    assert other.rebuilt(packages, text) == [package for package in packages if is_built(package)]
+    assert other.built(text).version == "3.0"

@@ -2,7 +2,8 @@
 
 Its ``digest`` is the source archive's, or of the tree of a folder or checkout. The fields say the rest: ``built_from``
 (the kind of source), ``wheel`` (the SHA-256 of the wheel in its normal form), ``built_with`` (JSON: the packages of the
-build environment with their hashes), ``commit``, ``subdirectory``, ``editable`` and ``settings``.
+build environment with their hashes), ``commit``, ``subdirectory``, ``editable``, ``settings``, ``changes`` (what an
+editable build left in its folder), and of folders, whose content no lock pins, ``requires_dist``.
 """
 
 import json
@@ -14,12 +15,12 @@ from urllib.parse import urlsplit
 from packaging.utils import parse_wheel_filename
 
 from ocibuild.core.package import Ecosystem, LockedPackage
-from ocibuild.ecosystem.pip.built import BuiltWheel
+from ocibuild.ecosystem.pip.built import BuiltWheel, WheelMetadata
 from ocibuild.ecosystem.pip.source import PythonSource, SourceKind
 from ocibuild.ecosystem.pip.sources import AddressBook
 from ocibuild.net.address import split_userinfo
 
-__all__ = ["built_direct_url", "located_directly", "locked_built"]
+__all__ = ["built_direct_url", "located_directly", "locked_built", "recorded_requirements"]
 
 
 def locked_built(
@@ -46,6 +47,7 @@ def locked_built(
         "commit": built.commit,
         "subdirectory": built.source.subdirectory,
         "editable": "yes" if built.source.is_editable else "",
+        "requires_dist": recorded_requirements(built.metadata) if built.source.kind is SourceKind.FOLDER else "",
         "settings": json.dumps(built.source.settings) if built.source.settings else "",
         "changes": built.changes.hex if built.changes else "",
     }
@@ -62,6 +64,11 @@ def locked_built(
         why=why,
         fields={name: text for name, text in {**fields, **facts}.items() if text or name == "requires"},
     )
+
+
+def recorded_requirements(metadata: WheelMetadata) -> str:
+    """What a built wheel depends on, as the lock holds it of a folder of the repository."""
+    return json.dumps(sorted(metadata.requires_dist))
 
 
 def located_directly(source: PythonSource, built: BuiltWheel, book: AddressBook, folder: Path) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from ocibuild.ecosystem.pip.requirements_file import Requirements, read_requirem
 from ocibuild.ecosystem.pip.resolve import PipResolution
 from ocibuild.ecosystem.pip.sources import AddressBook, Sources
 from ocibuild.ecosystem.pip.target import PythonTarget
+from ocibuild.net.address import split_userinfo
 
 __all__ = ["locate"]
 
@@ -70,6 +71,8 @@ def locate(
         if _is_of_index(package):
             url = found[package.digest.hex]
             source, path = book.of_index(url, sources.named("", url))
+        elif package.source.partition(".")[0] == "git":
+            source, path = package.source, package.path
         elif package.source == "file":
             source, path = book.of_local(unquote(package.path), folder)
         else:
@@ -79,12 +82,16 @@ def locate(
 
 
 def _is_of_index(package: LockedPackage) -> bool:
-    return package.source.partition(".")[0] not in ("file", "url", "url-1")
+    return package.source.partition(".")[0] not in ("file", "git", "url", "url-1")
 
 
 def _direct_url(package: LockedPackage, requirements: Requirements) -> str:
     """The URL that the repository names, which may hold credentials; else the lock's own."""
-    asked = [each.url for each in requirements.required if each.name == package.name and each.url]
+    asked = [
+        each.url
+        for each in requirements.required
+        if each.url and (each.name == package.name or split_userinfo(each.url)[0].endswith(package.path))
+    ]
     if not asked and package.source != "url":
         raise BuildError(
             f"{package.identity} was asked for by a URL with credentials, which no lock holds",
@@ -100,9 +107,12 @@ def _urls(question: Question, packages: Sequence[LockedPackage]) -> dict[str, st
     answer = question.ask_pins([f"{package.name}=={package.version}" for package in packages])
     if not answer.is_done:
         raise explained(answer, ())
-    files = [wheel for package in tomli.loads(answer.output).get("packages", ()) for wheel in package.get("wheels", ())]
+    found = tomli.loads(answer.output).get("packages", ())
+    files = [
+        file for each in found for file in (*each.get("wheels", ()), *([each["sdist"]] if "sdist" in each else []))
+    ]
     return {
-        wheel["hashes"]["sha256"]: wheel.get("url") or Path(wheel["path"]).absolute().as_uri()
-        for wheel in files
-        if "sha256" in wheel.get("hashes", {})
+        file["hashes"]["sha256"]: file.get("url") or Path(file["path"]).absolute().as_uri()
+        for file in files
+        if "sha256" in file.get("hashes", {})
     }
