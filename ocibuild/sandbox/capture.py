@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from ocibuild.layer.reader import read_entries
 from ocibuild.layer.tar import write_entries
 from ocibuild.sandbox.bytecode import HEADER_BYTES, source_path, with_source_time
 from ocibuild.sandbox.changes import Changed, ChangeFinder
-from ocibuild.sandbox.execution import Identity, InodeKey, Owner
-from ocibuild.sandbox.ownership import Ownership
+from ocibuild.sandbox.execution import Identity
+from ocibuild.sandbox.ownership import Ownership, StepJournal
 from ocibuild.sandbox.permission import refuse_forbidden
 from ocibuild.sandbox.root_state import Known, RootState
 from ocibuild.sandbox.scan import stat_key
@@ -55,8 +55,7 @@ def capture_change(
     survey: Survey,
     file: Path,
     *,
-    owners: Mapping[InodeKey, Owner],
-    attributes: Mapping[InodeKey, Mapping[str, bytes]],
+    journal: StepJournal,
     identity: Identity,
     rules: CaptureRules,
 ) -> tuple[CapturedChange, RootState]:
@@ -65,8 +64,8 @@ def capture_change(
     In that state the captured files are known as those of a piece with the tar's digest as its key. A BuildError where
     the step's user was not allowed what it did, or left what no layer can hold.
     """
-    ownership = Ownership(survey, tree, identity=identity, journal=owners)
-    finder = ChangeFinder(survey, tree, ownership, attributes)
+    ownership = Ownership(survey, tree, identity=identity, journal=journal)
+    finder = ChangeFinder(survey, tree, ownership, journal.attributes)
     selection = select(survey, finder.changes(), rules)
     refuse_forbidden(survey, selection.changes, ownership, identity)
     writer = _ChangeWriter(tree, survey, finder, selection, rules.modified)

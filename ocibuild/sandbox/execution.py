@@ -69,10 +69,12 @@ class Outcome:
     ``owners`` are of the inodes whose owner the run decided otherwise than ``Execution.identity`` creating a file does:
     chown, or creation under another id; an id of -1 is left as it is without. It is empty on rungs with real owners,
     where the file system itself tells. ``attributes`` are extended attributes that the rung could only record (file
-    capabilities), likewise.
+    capabilities), likewise. With ``saw_one_owner`` the program saw every file as ``Execution.identity``'s: a chown to
+    just that may only be a copy of what it saw.
     """
 
     exit_code: int
     timed_out: bool = False
     owners: Mapping[InodeKey, Owner] = field(default_factory=lambda: MappingProxyType({}))
     attributes: Mapping[InodeKey, Mapping[str, bytes]] = field(default_factory=lambda: MappingProxyType({}))
+    saw_one_owner: bool = False

@@ -7,7 +7,7 @@ input and writes one pickled answer to its standard output; both ends are this p
 import os
 import pickle
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 from ocibuild.core.atomic import map_os_error
 from ocibuild.core.errors import BuildError, ImageError, MachineError, OcibuildError
 from ocibuild.sandbox.capture import CapturedChange, capture_change
-from ocibuild.sandbox.execution import Identity, InodeKey, Owner
+from ocibuild.sandbox.execution import Identity
+from ocibuild.sandbox.ownership import StepJournal
 from ocibuild.sandbox.root_state import RootState, load_state, save_state
 from ocibuild.sandbox.selection import CaptureRules
 from ocibuild.sandbox.survey import survey
@@ -52,23 +53,20 @@ def keep(root: RootFolder, state: RootState) -> None:
 
 def capture(
     root: RootFolder,
-    owners: Mapping[InodeKey, Owner],
-    attributes: Mapping[InodeKey, Mapping[str, bytes]],
+    journal: StepJournal,
     identity: Identity,
     rules: CaptureRules,
     *,
     with_owners: bool,
 ) -> CapturedChange:
-    """Write down what a step changed since the root was moved; ``owners`` and ``attributes`` are its outcome's."""
+    """Write down what a step changed since the root was moved; ``journal`` is of its outcome."""
     with Tree(root.tree, root.trash) as tree:
         state = load_state(root.state)
         if state is None:
             raise BuildError("nothing is known of a prepared root: a step ran in it before it was moved to any layers")
-        inodes = frozenset(inode for inode, _ in (*owners, *attributes))
+        inodes = frozenset(inode for inode, _ in (*journal.owners, *journal.attributes))
         found = survey(tree, state, with_owners=with_owners, inodes=inodes)
-        captured, state = capture_change(
-            tree, found, root.change, owners=owners, attributes=attributes, identity=identity, rules=rules
-        )
+        captured, state = capture_change(tree, found, root.change, journal=journal, identity=identity, rules=rules)
         keep(root, state)
     return captured
 

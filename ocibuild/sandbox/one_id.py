@@ -1,7 +1,7 @@
 """Rung 2: a user name space with one id, which every kernel that has user name spaces gives to everybody."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ocibuild.sandbox.entrance import Entrance, IdRange
@@ -66,7 +66,8 @@ class OneIdRung:
             binds=binds_of(execution),
             owners=tuple((*key, *owner) for key, owner in (owners or {}).items()),
         )
-        return run_process(entrance, streams, timeout_seconds=execution.timeout_seconds)
+        outcome = run_process(entrance, streams, timeout_seconds=execution.timeout_seconds)
+        return replace(outcome, saw_one_owner=True)
 
     def keeper(self) -> tuple[str, ...]:
         """Nothing: all files of a root are this user's."""

@@ -1,17 +1,33 @@
 """Whose the files of a tree are, in the image's ids: by the file system, or on rungs that fake it by what is known."""
 
 import stat
-from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
 
 from ocibuild.core.paths import parent
-from ocibuild.sandbox.execution import Identity, InodeKey, Owner
+from ocibuild.sandbox.execution import Identity, InodeKey, Outcome, Owner
 from ocibuild.sandbox.root_state import Known, StatKey
 from ocibuild.sandbox.survey import Survey
 from ocibuild.sandbox.tree import Tree, born_ns
 
-__all__ = ["Ownership"]
+__all__ = ["Ownership", "StepJournal"]
 
 _OPEN = (-1, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class StepJournal:
+    """What :class:`~ocibuild.sandbox.execution.Outcome` tells of owners and attributes, as another process takes it."""
+
+    owners: dict[InodeKey, Owner] = field(default_factory=dict)
+    attributes: dict[InodeKey, dict[str, bytes]] = field(default_factory=dict)
+    saw_one_owner: bool = False
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> Self:
+        """The journal of an outcome."""
+        attributes = {inode: dict(values) for inode, values in outcome.attributes.items()}
+        return cls(dict(outcome.owners), attributes, outcome.saw_one_owner)
 
 
 class Ownership:
@@ -20,14 +36,18 @@ class Ownership:
     On a root without real owners a file that the journal does not name has its recorded owner as long as it is the
     recorded inode, under whatever name; a new one belongs to the step's user and group, or to the group of a folder
     with the set-group-id bit (inode(7)).
+
+    Programs that replace a file give the new one the owner that they saw of the old one. Where they saw all files as
+    the step's user's, such a chown says nothing, and what takes the place of a recorded file has its recorded owner.
     """
 
-    def __init__(self, survey: Survey, tree: Tree, *, identity: Identity, journal: Mapping[InodeKey, Owner]) -> None:
+    def __init__(self, survey: Survey, tree: Tree, *, identity: Identity, journal: StepJournal) -> None:
         self._survey = survey
         self._tree = tree
         self._identity = identity
-        self._journal = journal
-        self._numbers = frozenset(inode for inode, _ in journal)
+        self._journal = journal.owners
+        self._saw_one_owner = journal.saw_one_owner
+        self._numbers = frozenset(inode for inode, _ in journal.owners)
         self._recorded: dict[int, tuple[str, Known]] | None = None
         self._found: dict[str, Owner] = {}
 
@@ -63,6 +83,10 @@ class Ownership:
         if self._survey.with_owners:
             return key.uid, key.gid
         uid, gid = self._journal.get(self.inode(path), _OPEN) if key.inode in self._numbers else _OPEN
+        known = self._survey.before.paths.get(path)
+        if self._saw_one_owner and known is not None and known.key.inode != key.inode:
+            uid = known.entry.uid if uid == self._identity.uid else uid
+            gid = known.entry.gid if gid == self._identity.gid else gid
         if -1 in (uid, gid):
             else_uid, else_gid = self._undecided(path, key)
             return (else_uid if uid == -1 else uid, else_gid if gid == -1 else gid)

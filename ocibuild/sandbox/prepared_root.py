@@ -1,5 +1,6 @@
 """A root file system in which steps run: taken from the store, moved to a chain of layers, looked at afterwards."""
 
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -10,6 +11,7 @@ from ocibuild.sandbox.capture import CapturedChange
 from ocibuild.sandbox.chain import Chain
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner
 from ocibuild.sandbox.keeper import call
+from ocibuild.sandbox.ownership import StepJournal
 from ocibuild.sandbox.root_state import load_state, save_state
 from ocibuild.sandbox.rung import Rung
 from ocibuild.sandbox.selection import CaptureRules
@@ -18,6 +20,10 @@ from ocibuild.store.roots import PreparedRoots, RootFolder
 from ocibuild.store.store import Store
 
 __all__ = ["PreparedRoot", "prepared_root", "root_kind"]
+
+_LONGEST_TICK_SECONDS = 0.01
+"""Kernels before 6.13 stamp files with the time of their last tick: a file that is changed in the tick that it was
+written in shows no other time. At 100 ticks a second, the fewest there are, this is one."""
 
 
 class PreparedRoot:
@@ -43,6 +49,7 @@ class PreparedRoot:
     def enter(self) -> Path:
         """The folder to run something in. From here on it counts as changed."""
         self._folder.mark_dirty()
+        time.sleep(_LONGEST_TICK_SECONDS)
         return self._folder.tree
 
     def owners(self) -> dict[InodeKey, Owner]:
@@ -63,8 +70,7 @@ class PreparedRoot:
         says. A BuildError where the program's user was not allowed a change, by the recorded owners and modes, or left
         a name that no layer can hold.
         """
-        attributes = {inode: dict(values) for inode, values in outcome.attributes.items()}
-        captured: CapturedChange = self._call("capture", dict(outcome.owners), attributes, execution.identity, rules)
+        captured: CapturedChange = self._call("capture", StepJournal.of(outcome), execution.identity, rules)
         return captured
 
     def adopt(self, captured: CapturedChange, key: str) -> None:
