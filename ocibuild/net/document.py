@@ -8,34 +8,10 @@ from types import MappingProxyType
 from ocibuild.net.client import HttpClient
 from ocibuild.net.response import Response
 
-__all__ = ["Fetched", "Piece", "content_range", "fetch_bytes", "fetch_range"]
+__all__ = ["Piece", "content_range", "fetch_bytes", "fetch_range"]
 
-_OK, _PARTIAL_CONTENT, _NOT_MODIFIED = 200, 206, 304
+_OK, _PARTIAL_CONTENT = 200, 206
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A document: ``status`` 200, or 304 with an empty body where the server says that the known one is still right.
-
-    ``headers`` have lower-case names; ``url`` is the one that answered, redirects followed.
-    """
-
-    body: bytes
-    status: int
-    headers: Mapping[str, str]
-    url: str
-
-    @property
-    def is_unchanged(self) -> bool:
-        """True where the document is the one that the request's condition named."""
-        return self.status == _NOT_MODIFIED
-
-    @property
-    def conditions(self) -> Mapping[str, str]:
-        """The headers of a later request that asks only for a newer version (RFC 9110, section 13)."""
-        pairs = {"If-None-Match": self.headers.get("etag"), "If-Modified-Since": self.headers.get("last-modified")}
-        return {name: value for name, value in pairs.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +23,18 @@ class Piece:
     total_bytes: int | None
 
 
-def fetch_bytes(
-    http: HttpClient,
-    url: str,
-    *,
-    limit_bytes: int,
-    headers: Mapping[str, str] = MappingProxyType({}),
-    attempted: str = "downloading",
-) -> Fetched:
+def fetch_bytes(http: HttpClient, url: str, *, limit_bytes: int, attempted: str = "downloading") -> bytes:
     """The document at ``url``, of at most ``limit_bytes``.
 
-    A NetworkError for every status but 200, and 304 where ``headers`` hold a condition. A body that breaks off is
-    asked for again. Nothing is verified here: that is the business of whoever knows the digest or signature.
+    A NetworkError for every status but 200. A body that breaks off is asked for again. Nothing is verified here: that
+    is the business of whoever knows the digest or signature.
     """
 
-    def fetched() -> Fetched:
-        with http.request("GET", url, headers=headers) as response:
-            if response.status not in (_OK, _NOT_MODIFIED):
+    def fetched() -> bytes:
+        with http.request("GET", url) as response:
+            if response.status != _OK:
                 raise response.failure(attempted)
-            body = response.document(limit_bytes=limit_bytes) if response.status == _OK else b""
-            return Fetched(body, response.status, response.headers, response.url)
+            return response.document(limit_bytes=limit_bytes)
 
     return http.persistently(fetched)
 

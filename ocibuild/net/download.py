@@ -2,8 +2,7 @@
 
 import errno
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -64,26 +63,6 @@ class Downloader:
             subject=request.subject,
             stopped=stopped,
         )
-
-    def fetch_all(
-        self, requests: Iterable[DownloadRequest], *, most_at_once: int = 4
-    ) -> Iterator[tuple[DownloadRequest, Path]]:
-        """Fetch these files, ``most_at_once`` at a time, and yield each as it is complete, in any order.
-
-        The first error ends the others and is raised; closing the iterator ends them too. Partial files stay.
-        """
-        stopped = threading.Event()
-        pending: dict[Future[Path], DownloadRequest] = {}
-        with ThreadPoolExecutor(most_at_once, thread_name_prefix="download") as pool:
-            try:
-                pending |= {pool.submit(self.fetch, request, stopped=stopped): request for request in requests}
-                while pending:
-                    done, _ = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        yield pending.pop(future), future.result()
-            finally:
-                stopped.set()
-                pool.shutdown(wait=False, cancel_futures=True)
 
     def fetch_from(
         self,

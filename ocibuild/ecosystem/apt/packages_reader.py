@@ -147,7 +147,7 @@ class PackagesReader:
             try:
                 data = fetch_bytes(
                     self.http, url, limit_bytes=file.size_bytes, attempted=f"reading the apt source {source.name}"
-                ).body
+                )
             except NetworkError as error:
                 self.events(TaskFinished(task, "failed"))
                 if error.status in _NOT_FOUND:

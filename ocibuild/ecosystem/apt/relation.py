@@ -36,17 +36,6 @@ class Relation:
     architectures: tuple[str, ...] = ()
     profiles: str = ""
 
-    def applies_to(self, architecture: str) -> bool:
-        """Whether the architecture restriction lets the relation count on ``architecture`` (Policy 7.1).
-
-        Wildcards are those of a Linux system: ``any``, ``linux-any``, ``any-<cpu>`` and ``linux-<cpu>``.
-        """
-        if not self.architectures:
-            return True
-        own = {architecture, "any", "linux-any", f"any-{architecture}", f"linux-{architecture}"}
-        negated = {name[1:] for name in self.architectures if name.startswith("!")}
-        return not own & negated if negated else bool(own & set(self.architectures))
-
     def __str__(self) -> str:
         qualifier = f":{self.qualifier}" if self.qualifier else ""
         version = f" ({self.operator} {self.version})" if self.operator else ""

@@ -102,10 +102,6 @@ class Release:
                 hint="the mirror is stale: use another one, or --as-of DATE for the state of a past day",
             )
 
-    def supports(self, architecture: str) -> bool:
-        """Whether the suite has packages of this architecture; true where it does not say."""
-        return not self.architectures or architecture in self.architectures
-
 
 def _date(text: str, *, where: str) -> datetime:
     try:

@@ -92,14 +92,13 @@ class ReleaseReader:
         """A file of the suite's folder, or None where there is none."""
         url = f"{source.folder_url}/{name}"
         try:
-            fetched = fetch_bytes(
+            return fetch_bytes(
                 self.http, url, limit_bytes=_LARGEST_RELEASE_BYTES, attempted=f"reading the apt source {source.name}"
             )
         except NetworkError as error:
             if error.status in _NOT_FOUND:
                 return None
             raise
-        return fetched.body
 
     def _refuse_older(self, source: Source, release: Release, *, where: str) -> None:
         """An attacker who replays an old signed Release hides every security update since."""

@@ -18,7 +18,7 @@ from ocibuild.net.download import Downloader, DownloadRequest
 from ocibuild.net.partial import Partial
 from ocibuild.net.transfer import TransferStoppedError
 from ocibuild.store.blobs import BlobStore
-from tests.support.scripted_server import HANG_UP, Reply, Request, ScriptedServer
+from tests.support.scripted_server import Reply, Request, ScriptedServer
 
 Serve = Callable[[Callable[[Request], Reply]], ScriptedServer]
 DATA = random.Random(1).randbytes(900_000)
@@ -245,37 +245,6 @@ def test_two_at_once_do_not_disturb_each_other(serve: Serve, http: HttpClient, b
         thread.join()
     assert [path.read_bytes() for path in paths] == [DATA, DATA]
     assert leftovers(blobs) == []
-
-
-def test_many_at_once(serve: Serve, downloader: Downloader) -> None:
-    files = {f"/{number}": f"file {number}".encode() * 100 for number in range(30)}
-    server = serve(lambda request: Reply(body=files[request.path]))
-    wanted = [DownloadRequest((server.url + path,), Digest.of(data), len(data), path) for path, data in files.items()]
-    got = dict(downloader.fetch_all(wanted))
-    assert {request.subject: path.read_bytes() for request, path in got.items()} == files
-
-
-def test_the_first_error_ends_the_others(serve: Serve, downloader: Downloader) -> None:
-    server = serve(
-        lambda request: Reply(404) if request.path == "/0" else HANG_UP if request.path == "/1" else Reply(body=b"x")
-    )
-    wanted = [
-        DownloadRequest((f"{server.url}/{number}",), Digest.of(str(number).encode()), None, str(number))
-        for number in range(200)
-    ]
-    with pytest.raises(NetworkError):
-        list(downloader.fetch_all(wanted, most_at_once=2))
-    assert len(server.requests) < 100
-
-
-def test_whoever_stops_listening_stops_the_downloads(serve: Serve, downloader: Downloader) -> None:
-    files = {f"/{number}": str(number).encode() for number in range(200)}
-    server = serve(lambda request: Reply(body=files[request.path]))
-    wanted = [DownloadRequest((server.url + path,), Digest.of(data), len(data), path) for path, data in files.items()]
-    iterator = downloader.fetch_all(wanted, most_at_once=2)
-    next(iterator)
-    iterator.close()  # type: ignore[attr-defined]
-    assert len(server.requests) < 200
 
 
 def test_a_download_can_be_stopped(serve: Serve, http: HttpClient, blobs: BlobStore) -> None:

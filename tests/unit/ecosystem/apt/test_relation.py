@@ -44,14 +44,6 @@ def test_malformed_relations_are_named(text: str) -> None:
         parse_groups(text)
 
 
-@pytest.mark.parametrize(
-    ("architectures", "applies"),
-    [("", True), ("[amd64]", True), ("[i386]", False), ("[!amd64]", False), ("[!i386 !arm64]", True), ("[linux-any]", True), ("[any-arm64]", False)],
-)  # fmt: skip
-def test_architecture_restrictions(architectures: str, *, applies: bool) -> None:
-    assert parse_groups(f"a {architectures}")[0][0].applies_to("amd64") is applies
-
-
 def test_provides() -> None:
     assert parse_provides("a, b (= 1), c (>= 2)") == (Relation("a"), Relation("b", "=", "1"))
 
