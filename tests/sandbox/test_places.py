@@ -1,5 +1,6 @@
 """The example is built where other builders cannot run, and gives the same image as everywhere."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -106,6 +107,36 @@ def test_the_example_is_the_same_image(run: Run, work: Path, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     assert done.stdout == outside.stdout
     assert run(*program, "check", "oci:image").stdout.endswith("is sound\n")
+
+
+def test_steps_run_and_give_the_same_image(run: Run, work: Path, tmp_path: Path) -> None:
+    repository = work / "repo"
+    repository.mkdir()
+    (repository / "apt.txt").write_text("sgml-base\n")  # whose scripts are not known as data
+    script = (
+        "mkdir /srv/a; chown root:staff /srv/a; chmod 2775 /srv/a; echo x > /srv/a/f; chown -R root /usr/share",
+        "useradd -m -u 2001 ann; rm -f /etc/*-; sed -i 's/:[0-9]*:0:99999:7:::$/:3652:0:99999:7:::/' /etc/shadow",
+    )
+    toml = f"[[step]]\nuser = 'root'\nrun = {json.dumps(chr(10).join(script))}\n"
+    (repository / "ocibuild.toml").write_text(toml)
+    (repository / "postBuild").write_text("#!/bin/sh -e\nid -u > id; ls -ln . > /dev/null; echo made > made\n")
+    (repository / "postBuild").chmod(0o755)
+    cache = os.environ.get("OCIBUILD_TEST_CACHE")
+    store = Path(cache) / "store" if cache else tmp_path / "store"
+    program = [sys.executable, "-m", "ocibuild.cli"]
+    outside = subprocess.run(
+        [*program, "build", repository, "--lock", work / "lock", "--sandbox", "chroot"],
+        env={**os.environ, "OCIBUILD_STORE": str(store)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outside.returncode == 0, outside.stderr
+    _copy_packages(store, work / "store")
+    done = run(*program, "build", "repo", "--lock", "lock", "--locked", "-o", "oci:image")
+    assert done.returncode == 0, done.stderr
+    assert "running: postBuild (trap)" in done.stderr
+    assert done.stdout == outside.stdout
 
 
 def _copy_packages(source: Path, target: Path) -> None:
