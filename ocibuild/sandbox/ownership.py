@@ -70,6 +70,11 @@ class Ownership:
         folder, name = self._tree.at(path)
         return key.inode, born_ns(folder, name)
 
+    def is_recorded_inode(self, path: str) -> bool:
+        """Whether the path has the inode that was recorded there, and not one that took its place."""
+        known = self._survey.before.paths.get(path)
+        return known is not None and (known.key.inode, known.born_ns) == self.inode(path)
+
     def recorded_path(self, path: str) -> str | None:
         """The recorded path of the inode that is at ``path`` now; None for an inode that the step made."""
         if self._recorded is None:
@@ -84,7 +89,7 @@ class Ownership:
             return key.uid, key.gid
         uid, gid = self._journal.get(self.inode(path), _OPEN) if key.inode in self._numbers else _OPEN
         known = self._survey.before.paths.get(path)
-        if self._saw_one_owner and known is not None and known.key.inode != key.inode:
+        if self._saw_one_owner and known is not None and not self.is_recorded_inode(path):
             uid = known.entry.uid if uid == self._identity.uid else uid
             gid = known.entry.gid if gid == self._identity.gid else gid
         if -1 in (uid, gid):

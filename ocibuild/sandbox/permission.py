@@ -47,10 +47,11 @@ def _forbidden(survey: Survey, changes: Changes, ownership: Ownership, judge: "_
             continue
         known = before.get(path)
         if known is None:
-            owner = ownership.of(path)
-            if not judge.may_create_in(parent(path)) or owner[0] != judge.identity.uid:
+            origin = ownership.recorded_path(path)  # of a file that was moved or linked here
+            uid = judge.identity.uid if origin is None else before[origin].entry.uid
+            if not judge.may_create_in(parent(path)) or ownership.of(path)[0] != uid:
                 yield path
-        elif survey.disk[path].inode != known.key.inode or "kind" in change.differs:
+        elif not ownership.is_recorded_inode(path) or "kind" in change.differs:
             if not judge.may_remove(path):  # removed and made anew, or another file moved there
                 yield path
         elif not judge.may_change(path, change.differs, (change.uid, change.gid)):
