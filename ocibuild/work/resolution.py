@@ -29,6 +29,7 @@ __all__ = ["OnDebs", "Resolution", "Resolver"]
 _KIND = "resolution-1"
 _PYTHON_KIND = "python-1"
 _STATUS = "var/lib/dpkg/status"
+_DISTROLESS_STATUS = "var/lib/dpkg/status.d"
 _DEBIAN_PYTHON = "/usr/bin/python3"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -93,7 +94,7 @@ class Resolver:
         key = state_key(
             "packages",
             [[str(ask), str(ask.origin)] for ask in apt],
-            [[file.path, file.text] for file in (*pip.files, *pip.included)],
+            [[file.path, file.text] for file in (*pip.files, *pip.included, *pip.preferred)],
             [[text, str(origin)] for text, origin in pip.requirements],
             [str(base.digest), str(platform), self._archives(), options.apt_recommends],
             [repr(source) for source in options.apt_sources],
@@ -113,7 +114,7 @@ class Resolver:
         addresses: dict[str, str] = {}
         if apt and _STATUS not in base.view:
             raise RepositoryError(
-                f"{apt[0]} cannot be installed in the base {base.name}, which is no system of Debian's packages",
+                f"{apt[0]} cannot be installed in the base {base.name}, which {_why_no_debian(base)}",
                 file=apt[0].origin.file,
                 line=apt[0].origin.line,
                 hint="apt.txt needs a base of Debian or Ubuntu, such as --base apt:bookworm",
@@ -160,7 +161,8 @@ class Resolver:
                 return known
         lock, addresses = ask()
         resolved = self.machine.now()
-        if not any("@" in address for address in addresses.values()):  # credentials are not written down
+        # Credentials are not written down, and a file of this machine may be another one the next time.
+        if not any("@" in address or address.startswith("file:") for address in addresses.values()):
             text = Lock({platform: lock}).to_text()
             store.records.put(_KIND, key, {"lock": text, "addresses": dict(addresses), "resolved": resolved})
         return Resolution(lock, MappingProxyType(dict(addresses)), resolved)
@@ -209,6 +211,12 @@ class Resolver:
         if base.digest:
             self.machine.store.records.put(_PYTHON_KIND, key, {"target": _write_target(found)})
         return found
+
+
+def _why_no_debian(base: Base) -> str:
+    if base.view.children(_DISTROLESS_STATUS):
+        return "is distroless: it has no dpkg, and of its packages only a part"
+    return "is no system of Debian's packages"
 
 
 def _write_target(target: PythonTarget | None) -> list[Any] | None:

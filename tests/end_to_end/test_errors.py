@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from ocibuild.image.layout import LayoutTarget, write_layout
+from ocibuild.layer.entry import Entry
 from tests.end_to_end.conftest import Program, repository
 from tests.support.apt_repository import SigningKey, make_deb
+from tests.support.made_images import MadeImage
 from tests.support.tiny_system import TinySystem
 
 
@@ -74,6 +77,17 @@ def test_options(
     base = [] if "--base" in options else ["--base", system.base(program)]
     source = repository(tmp_path / "repository", apt_txt="hello\n")
     assert message in program.error("build", source, *base, *options, code=code)
+
+
+def test_a_distroless_base_takes_no_packages(program: Program, tmp_path: Path) -> None:
+    status = "Package: libc6\nVersion: 2.36\nArchitecture: amd64\n"
+    files = [Entry.file("var/lib/dpkg/status.d/libc6", status.encode()), Entry.file("etc/os-release", b"ID=debian\n")]
+    write_layout(MadeImage([files]).source(), LayoutTarget(tmp_path / "base"))
+    base, source = f"oci:{tmp_path / 'base'}", repository(tmp_path / "repository", apt_txt="hello\n")
+    said = program.error("build", source, "--base", base, code=3)
+    assert "apt.txt:1: hello cannot be installed in the base" in said
+    assert "is distroless: it has no dpkg" in said
+    program.result("build", repository(tmp_path / "other", notes_txt="x"), "--base", base)
 
 
 def test_a_source_that_is_no_folder(program: Program, tmp_path: Path) -> None:

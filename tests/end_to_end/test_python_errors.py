@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import Program, repository
+from tests.support.apt_repository import make_deb
 from tests.support.scripted_server import Reply, Request, ScriptedServer
+from tests.support.tiny_system import TinySystem
 
 pytestmark = pytest.mark.network
 
@@ -61,6 +63,31 @@ def test_a_wheel_that_is_not_what_the_index_says(warm: Program, tmp_path: Path, 
         assert not (tmp_path / "image").exists()
         served = whole
         warm.result("build", source, "-o", f"oci:{tmp_path / 'image'}")
+    assert warm.result("check", f"oci:{tmp_path / 'image'}").endswith("is sound")
+
+
+def test_a_file_of_a_wheel_and_of_a_debian_package(warm: Program, system: TinySystem, tmp_path: Path) -> None:
+    path = "srv/conda/envs/notebook/lib/python3.11/site-packages/tiny_thing.py"
+    system.repository.add(make_deb("clash", "1.0", files={path: b"of Debian"}), suite="vendor")
+    system.repository.publish("vendor")
+    settings = f"""
+[[apt.source]]
+name = "vendor"
+url = "{system.server.url}"
+suite = "vendor"
+components = ["main"]
+signed-by = "vendor.asc"
+"""
+    asked = {"apt_txt": "clash\n", "requirements_txt": f"./{_WHEEL}\n", "ocibuild_toml": settings}
+    source = repository(tmp_path / "repository", **asked)
+    (source / "vendor.asc").write_bytes(system.key.public)
+    (source / _WHEEL).write_bytes(_wheel(b"of the wheel"))
+    said = warm.error("build", source, code=1)
+    assert f"/{path} is in pip tiny-thing=1.0" in said
+    assert "or a Debian package on it" in said
+    assert "hint: take the package from one of them only" in said
+    (source / _WHEEL).write_bytes(_wheel(b"of Debian"))
+    warm.result("build", source, "-o", f"oci:{tmp_path / 'image'}")
     assert warm.result("check", f"oci:{tmp_path / 'image'}").endswith("is sound")
 
 
