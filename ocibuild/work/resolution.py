@@ -161,8 +161,7 @@ class Resolver:
                 return known
         lock, addresses = ask()
         resolved = self.machine.now()
-        # Credentials are not written down, and a file of this machine may be another one the next time.
-        if not any("@" in address or address.startswith("file:") for address in addresses.values()):
+        if not any("@" in address for address in addresses.values()):  # credentials are not written down
             text = Lock({platform: lock}).to_text()
             store.records.put(_KIND, key, {"lock": text, "addresses": dict(addresses), "resolved": resolved})
         return Resolution(lock, MappingProxyType(dict(addresses)), resolved)
