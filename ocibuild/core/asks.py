@@ -70,12 +70,15 @@ class RequirementsFile:
 class PipAsks:
     """All that is asked of pip: requirements files with what they include, and single requirements.
 
-    ``files`` are the top-level files, ``included`` those that they name with ``-r`` and ``-c``.
+    ``files`` are the top-level files, ``included`` those that they name with ``-r`` and ``-c``. ``preferred`` are locks
+    (requirements files that pin every package, with hashes and markers): their versions are taken where nothing that is
+    asked speaks against them.
     """
 
     files: tuple[RequirementsFile, ...] = ()
     included: tuple[RequirementsFile, ...] = ()
     requirements: tuple[tuple[str, Origin], ...] = ()
+    preferred: tuple[RequirementsFile, ...] = ()
 
     @property
     def is_empty(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from ocibuild import __version__
-from ocibuild.core.asks import AptAsk, PipAsks, StepAsk
+from ocibuild.core.asks import AptAsk, PipAsks, RequirementsFile, StepAsk
 from ocibuild.core.platform import Platform
 from ocibuild.spec.appendix import Appendix, AppendixEffect, parse_appendix
 from ocibuild.spec.catalogue import Account, CatalogueLayer
@@ -14,6 +14,7 @@ from ocibuild.spec.ignore import IgnoreRules
 from ocibuild.spec.options import BuildOptions
 from ocibuild.spec.profile import Profile
 from ocibuild.spec.repository import RepositorySpec
+from ocibuild.spec.text import decode_text
 
 __all__ = ["ImageAsks", "image_asks"]
 
@@ -165,7 +166,9 @@ def _pip(spec: RepositorySpec, profile: Profile, layers: Sequence[CatalogueLayer
     package = spec.project.package
     if profile.is_binder and package is not None:
         requirements.append((".", package))
-    return replace(spec.pip, requirements=(*requirements, *spec.pip.requirements))
+    locks = [(f"{layer.name}/{layer.pip_lock.name}", layer.pip_lock) for layer in layers if layer.pip_lock is not None]
+    preferred = tuple(RequirementsFile(name, decode_text(path.read_bytes(), file=name)) for name, path in locks)
+    return replace(spec.pip, requirements=(*requirements, *spec.pip.requirements), preferred=preferred)
 
 
 def _labels(origin: tuple[str, str]) -> dict[str, str]:

