@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocibuild.core.paths import ancestors
+from ocibuild.core.paths import parent
 from ocibuild.layer.entry import Entry, EntryKind
 from ocibuild.layer.reader import read_entries
 from ocibuild.layer.tar import write_entries
@@ -198,7 +198,8 @@ def _with_company(selection: Selection, finder: ChangeFinder) -> dict[str, Chang
             if name not in selection.refused:
                 chosen.setdefault(name, finder.change(name))
     for path in (*list(chosen), *changes.removed):
-        for folder in ancestors(path):
-            if folder not in chosen:
-                chosen[folder] = finder.change(folder)
+        folder = parent(path)
+        while folder and folder not in chosen:
+            chosen[folder] = finder.change(folder)
+            folder = parent(folder)
     return chosen

@@ -26,8 +26,10 @@ _MOST_OPEN_FOLDERS = 64
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _O_PATH = 0o10000000
+_MOUNTS = Path("/proc/self/mountinfo")
 _CAP_DAC_OVERRIDE = 1
 _OWNER_ALL = 0o700
+_ROOT_MODE = 0o755
 _AT_FDCWD, _AT_SYMLINK_NOFOLLOW, _AT_EMPTY_PATH, _STATX_BTIME = -100, 0x100, 0x1000, 0x800
 _STATX_BYTES, _STATX_BORN = 256, 80  # struct statx, and where stx_btime lies in it (statx(2), <linux/stat.h>)
 
@@ -44,6 +46,8 @@ class Tree:
         root.mkdir(mode=0o755, parents=True, exist_ok=True)
         trash.mkdir(mode=_OWNER_ALL, exist_ok=True)
         self._may_all = _may_all()
+        if not self._may_all:
+            root.chmod(_ROOT_MODE)  # no layer says what it is, and a step may have locked it
         self._root = os.open(root, _FOLDER_FLAGS)
         self._trash = os.open(trash, _FOLDER_FLAGS)
         self._trashed = 0
@@ -246,7 +250,7 @@ def refuse_mounts(root: Path) -> None:
     Source: proc(5), ``/proc/pid/mountinfo``, whose fifth field is the mount point with octal escapes.
     """
     try:
-        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+        lines = _MOUNTS.read_bytes().splitlines()
     except OSError:
         return
     inside = os.fsencode(root.resolve()) + b"/"

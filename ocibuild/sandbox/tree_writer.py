@@ -129,31 +129,31 @@ class _Mover:
             written: set[str] = set()
             for source in piece_entries(ranges, where=f"layer {key}"):
                 targets = places.get(source.path)
-                if targets is not None and source.kind is EntryKind.FILE:
+                if targets is not None and self._is_meant(source, targets[0]):
                     self._write(targets[0], source, again=source.path in written)
                     written.add(source.path)
             lost = places.keys() - written
             if lost:
-                raise ImageError(f"layer {key} does not hold /{min(lost)}, which its table names")
+                raise ImageError(f"layer {key} does not hold /{min(lost)} as its table says")
             for targets in places.values():
                 self._share(targets)
+
+    def _is_meant(self, source: Entry, target: str) -> bool:
+        """Whether an entry of a wanted path is the one that counts: an archive may hold a path twice."""
+        return source.kind is EntryKind.FILE and source.size_bytes == self._wanted.entries[target].size_bytes
 
     def _write(self, path: str, source: Entry, *, again: bool) -> None:
         wanted = self._wanted.entries[path]
         folder, name = self._tree.at(path)
-        if again:  # an archive may hold a path twice: the last counts
+        if again:  # of a path that occurs twice the last counts
             os.unlink(name, dir_fd=folder)
             self._state.attributes.pop(path, None)
         digest = hashlib.blake2b(digest_size=CONTENT_DIGEST_BYTES)
         descriptor = os.open(name, _WRITE_FLAGS, wanted.mode & 0o777, dir_fd=folder)
         try:
-            size_bytes = 0
             for chunk in source.chunks():
                 digest.update(chunk)
-                size_bytes += len(chunk)
                 _write_all(descriptor, chunk)
-            if size_bytes != wanted.size_bytes:
-                raise ImageError(f"/{path}: {size_bytes} bytes where its layer's table says {wanted.size_bytes}")
             if source.attributes:
                 self._state.attributes[path] = dict(source.attributes)
             self._finish_file(descriptor, path, wanted, digest.hexdigest())
