@@ -40,7 +40,7 @@ class LockedResolver:
         pip: PipAsks,
         base: Base,
         *,
-        folder_in_image: str,  # noqa: ARG002 - as a Resolver's
+        folder_in_image: str,
         on_debs: OnDebs = lambda *_: None,  # noqa: ARG002 - as a Resolver's; all is known at once
     ) -> Resolution:
         """The locked packages on this base, which must be the one that was locked; a RepositoryError otherwise."""
@@ -65,7 +65,7 @@ class LockedResolver:
                     missing, pip, target, folder=self.resolver.folder, options=self.resolver.options
                 )
                 urls = {each.digest.hex: found.addresses[each.source] + each.path for each in found.packages}
-            lock = replace(lock, packages=self._with_wheels(lock, pip, base, target, addresses))
+            lock = replace(lock, packages=self._with_wheels(lock, pip, base, target, addresses, folder_in_image))
         return self._resolution(lock, addresses, urls)
 
     def _with_wheels(
@@ -75,12 +75,19 @@ class LockedResolver:
         base: Base,
         target: PythonTarget,
         addresses: Mapping[str, str],
+        folder_in_image: str,
     ) -> tuple[LockedPackage, ...]:
         """The lock's packages, with the wheels that this machine has of those that are built."""
         resolver = self.resolver
         root = resolver.build_root(base, lock, addresses) if resolver.build_root else None
         return resolver.python.rebuilt(
-            lock.packages, pip, target, folder=resolver.folder, options=resolver.options, root=root
+            lock.packages,
+            pip,
+            target,
+            folder=resolver.folder,
+            folder_in_image=folder_in_image,
+            options=resolver.options,
+            root=root,
         )
 
     def python_of(self, base: Base, lock: PlatformLock) -> PythonTarget:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from ocibuild.source.folder import read_folder
 from ocibuild.source.git import GitAddress, fetch_git
 from ocibuild.store.store import Store
 
-__all__ = ["FetchedSource", "PythonSources"]
+__all__ = ["FetchedSource", "PythonSources", "SourceIdentity", "keep_no_address"]
 
 _LARGEST_TEXT_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 20
@@ -33,19 +34,31 @@ _ASKED_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 
 
 @dataclass(frozen=True, slots=True)
-class FetchedSource:
-    """A source on this machine: the file of an archive in the store, or a folder, whose ``digest`` is its tree's.
+class SourceIdentity:
+    """What a source holds: the digest of the archive, or of the tree of a folder.
 
-    ``pyproject`` is the text of the project's ``pyproject.toml``, and ``package_info`` of the ``PKG-INFO`` that an
-    archive may have; None where there is none.
+    ``commit`` is a checkout's. For a folder whose project takes its version from git's history it is what ``git
+    describe`` says, for equal trees then give other wheels; else empty.
     """
 
     digest: Digest
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedSource:
+    """A source on this machine: the file of an archive in the store, or a folder.
+
+    ``pyproject`` is the text of the project's ``pyproject.toml``, and ``package_info`` of the ``PKG-INFO`` that an
+    archive may have; None where there is none. With ``has_history`` the build needs the folder's ``.git``.
+    """
+
+    identity: SourceIdentity
     pyproject: str | None
     package_info: str | None = None
     archive: Path | None = None
     folder: Path | None = None
-    commit: str = ""
+    has_history: bool = False
 
     @property
     def archive_name(self) -> str:
@@ -63,12 +76,14 @@ class PythonSources:
     events: EventSink
     folder: Path
 
-    def known_digest(self, source: PythonSource) -> Digest | None:
-        """The digest that the source will have, where that is known before it is fetched."""
+    def identity(self, source: PythonSource) -> SourceIdentity | None:
+        """What the source will be, where that is known before it is fetched."""
         if source.sha256:
-            return Digest.sha256(source.sha256)
+            return SourceIdentity(Digest.sha256(source.sha256))
         if source.kind is SourceKind.FOLDER:
-            return read_folder(self.folder / source.local_path, records=self.store.records).digest
+            folder = self.folder / source.local_path
+            commit = self._described(folder) if _needs_history(folder) else ""
+            return SourceIdentity(read_folder(folder, records=self.store.records).digest, commit)
         return None
 
     def fetch(self, source: PythonSource, scratch: Path) -> FetchedSource:
@@ -80,12 +95,14 @@ class PythonSources:
             return self._checkout(source, scratch)
         if source.kind is SourceKind.FOLDER:
             folder = self.folder / source.local_path
-            digest = read_folder(folder, records=self.store.records).digest
-            return FetchedSource(digest, _text_of(folder / source.subdirectory), folder=folder)
+            identity = self.identity(source)
+            if identity is not None:
+                has_history = bool(identity.commit)
+                return FetchedSource(identity, _text_of(folder), folder=folder, has_history=has_history)
         digest = self._archive(source)
         path = self.store.blobs.path(digest)
         texts = _texts_of_archive(path, source)
-        return FetchedSource(digest, texts.get("pyproject.toml"), texts.get("PKG-INFO"), archive=path)
+        return FetchedSource(SourceIdentity(digest), texts.get("pyproject.toml"), texts.get("PKG-INFO"), archive=path)
 
     def _archive(self, source: PythonSource) -> Digest:
         where = str(source)
@@ -119,23 +136,45 @@ class PythonSources:
         return writer.digest
 
     def _checkout(self, source: PythonSource, scratch: Path) -> FetchedSource:
-        address = GitAddress(source.url, source.revision or None)
         folder = scratch / "checkout"
         folder.mkdir()
+        address = GitAddress(source.url, source.revision or None)
         found = fetch_git(address, folder, environment=self.environment, events=self.events)
-        project = folder / source.subdirectory
-        texts = [_read_text(project / name) or "" for name in _ASKED_FILES]
-        if _FROM_HISTORY.search("\n".join(texts)):
+        has_history = _needs_history(folder / source.subdirectory)
+        if has_history:
             folder = scratch / "history"
             folder.mkdir()
             address = GitAddress(source.url, found.commit)
             fetch_git(address, folder, environment=self.environment, events=self.events, with_history=True)
-            # The address in it may hold credentials, and the build is nobody's to know them.
-            (folder / ".git/config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = false\n")
+        identity = SourceIdentity(read_folder(folder).digest, found.commit)
+        return FetchedSource(identity, _text_of(folder / source.subdirectory), folder=folder, has_history=has_history)
+
+    def _described(self, folder: Path) -> str:
+        """What git says of the commit in the folder; nothing where it is no checkout, or there is no git."""
+        # The checkout may belong to another user (a mounted volume): git only reads it.
+        command = ["git", "-c", "safe.directory=*", "-C", str(folder)]
+        command += ["describe", "--tags", "--long", "--always", "--dirty", "--abbrev=40"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env={**self.environment})
+        except OSError:
+            return ""
+        return done.stdout.strip() if done.returncode == 0 and (folder / ".git").is_dir() else ""
+
+
+def keep_no_address(folder: Path) -> None:
+    """Take out of a ``.git`` folder what may hold credentials: the build is nobody's to know them."""
+    for name in ("FETCH_HEAD", "config.worktree", "logs", "hooks"):
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
         else:
-            shutil.rmtree(folder / ".git")
-        digest = read_folder(folder).digest
-        return FetchedSource(digest, _text_of(folder / source.subdirectory), folder=folder, commit=found.commit)
+            path.unlink(missing_ok=True)
+    (folder / "config").unlink(missing_ok=True)
+    (folder / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = false\n", encoding="utf-8")
+
+
+def _needs_history(project: Path) -> bool:
+    return bool(_FROM_HISTORY.search("\n".join(_read_text(project / name) or "" for name in _ASKED_FILES)))
 
 
 def _text_of(project: Path) -> str | None:

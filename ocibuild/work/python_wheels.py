@@ -3,35 +3,25 @@
 :class:`WheelMaker` makes one wheel; :func:`resolve_with_builds` asks, builds what is missing, and asks again.
 """
 
-import json
+import posixpath
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-from packaging.version import Version
+from typing import Protocol
 
 from ocibuild.core.asks import Origin, PipAsks
 from ocibuild.core.atomic import map_os_error
 from ocibuild.core.digest import Digest
-from ocibuild.core.errors import BuildError
+from ocibuild.core.errors import BuildError, MachineError
 from ocibuild.core.events import EventSink, TaskFinished, TaskStarted
 from ocibuild.core.package import LockedPackage
 from ocibuild.core.step import Step
 from ocibuild.ecosystem.pip.build_system import BuildSystem, read_build_system
-from ocibuild.ecosystem.pip.built import (
-    BuiltWheel,
-    UnsuitableSourceError,
-    WheelMetadata,
-    check_requires_python,
-    read_wheel_metadata,
-    requires_python_of,
-    write_normalised,
-)
+from ocibuild.ecosystem.pip.built import BuiltWheel, UnsuitableSourceError, check_requires_python, requires_python_of
 from ocibuild.ecosystem.pip.resolve import PipResolution
-from ocibuild.ecosystem.pip.source import PythonSource, is_built
+from ocibuild.ecosystem.pip.source import PythonSource, SourceKind
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.ecosystem.pip.wheel_build import (
     BUILD_FOLDER,
@@ -44,14 +34,15 @@ from ocibuild.ecosystem.pip.wheel_build import (
     write_request,
 )
 from ocibuild.sandbox.execution import Mount
+from ocibuild.source.folder import read_folder
 from ocibuild.store.store import Store
 from ocibuild.work.build_environment import write_environment
-from ocibuild.work.python_sources import FetchedSource, PythonSources
-from ocibuild.work.recall import state_key
+from ocibuild.work.editable import store_changes
+from ocibuild.work.python_sources import FetchedSource, PythonSources, keep_no_address
+from ocibuild.work.wheel_records import WheelRecords
 
 __all__ = ["StepRoot", "WheelMaker", "resolve_with_builds"]
 
-_KIND = "python-wheel-1"
 _MOST_ROUNDS = 40
 """Rounds of resolving, each of which builds what the one before it found missing: a chain of dependencies, each known
 only when the one before is built, is as long as this at most."""
@@ -71,7 +62,11 @@ class StepRoot(Protocol):
         ...
 
     def run(self, step: Step, mounts: Sequence[Mount], output: Callable[[bytes], None]) -> int:
-        """Run the step with these folders mounted, tell what it says, and return its exit code."""
+        """Run the step with these folders mounted, tell what it says, and return its exit code.
+
+        The folders' places are made in the root where they are missing. What the step changes elsewhere in the root is
+        lost: nothing of it may be seen by a later step.
+        """
         ...
 
 
@@ -86,8 +81,8 @@ class WheelMaker:
     """Makes wheels for one Python in one root.
 
     ``resolve`` finds what a build requires, its own source packages built likewise; ``bodies`` brings the files of a
-    resolution's packages here. ``environment`` is what the image sets. ``build_folder`` is where a build sees its
-    files.
+    resolution's packages here. ``environment`` is what the image sets; ``repository_in_image`` is where the repository
+    will be. ``build_folder`` is where a build sees its files.
     """
 
     store: Store
@@ -98,6 +93,7 @@ class WheelMaker:
     bodies: Callable[[PipResolution], Mapping[str, Path]]
     environment: Mapping[str, str]
     events: EventSink
+    repository_in_image: str = ""
     build_folder: str = BUILD_FOLDER
 
     def wheel(self, source: PythonSource, *, expected: Digest | None = None) -> BuiltWheel:
@@ -106,15 +102,15 @@ class WheelMaker:
         With ``expected``, a wheel of the store that is another is built again. A BuildError shows the end of what the
         backend said. What fetching raises comes through.
         """
-        digest = self.sources.known_digest(source)
-        known = self._known(source, digest, "") if digest is not None else None
+        identity = self.sources.identity(source)
+        known = self._records().known(source, identity) if identity is not None else None
         if known is not None and expected in (None, known.digest):
             return known
         with tempfile.TemporaryDirectory(prefix="ocibuild-wheel-") as scratch:
             place = Path(scratch)
             (place / "fetched").mkdir()
             fetched = self.sources.fetch(source, place / "fetched")
-            known = self._known(source, fetched.digest, fetched.commit)
+            known = self._records().known(source, fetched.identity)
             if known is not None and expected in (None, known.digest):
                 return known
             if source.is_of_index and fetched.package_info:
@@ -124,19 +120,27 @@ class WheelMaker:
             self.events(TaskFinished(f"wheel {source.key}"))
             return made
 
-    # Building.
+    def _records(self) -> WheelRecords:
+        places = (self.build_folder, self.repository_in_image)
+        return WheelRecords(self.store, self.target, self.root.key, self.environment, places)
 
     def _built(self, source: PythonSource, fetched: FetchedSource, scratch: Path) -> BuiltWheel:
+        """Build with what pyproject.toml requires, and again with what the backend asks for besides."""
         system = read_build_system(fetched.pyproject, where=str(source))
-        folder = scratch / "build"
         requires: tuple[str, ...] = system.requires
         for _ in range(_MOST_REQUIREMENT_ROUNDS):
-            shutil.rmtree(folder, ignore_errors=True)
+            folder, project = scratch / "build", scratch / "project"
+            for old in (folder, project):
+                shutil.rmtree(old, ignore_errors=True)
             folder.mkdir()
             packages = self._environment(source, requires, folder)
-            answer = self._run(source, fetched, system, requires, folder)
+            self._put_source(source, fetched, project if source.is_editable else folder / SOURCE)
+            answer = self._run(source, fetched, system, requires, folder, project)
             if answer.wheel is not None:
-                return self._stored(source, fetched, answer.wheel, packages, scratch)
+                changes = self._changes(source, fetched, project) if source.is_editable else None
+                return self._records().put(
+                    source, fetched.identity, answer.wheel, packages, scratch=scratch, changes=changes
+                )
             requires = (*requires, *answer.requires)
         raise BuildError(f"building a wheel of {source}: its backend asks for more packages again and again")
 
@@ -148,6 +152,20 @@ class WheelMaker:
         write_environment(folder / ENVIRONMENT, found.packages, bodies, target=self.target, prefix=prefix)
         return found.packages
 
+    def _put_source(self, source: PythonSource, fetched: FetchedSource, place: Path) -> None:
+        """The source where the build works on it: the folder itself, or the archive that is unpacked into it there."""
+        try:
+            if fetched.archive is not None:
+                place.mkdir()
+                shutil.copyfile(fetched.archive, place.with_name(fetched.archive_name))
+            elif fetched.folder is not None:
+                left_out = shutil.ignore_patterns(*(() if fetched.has_history else (".git",)), ".hg")
+                shutil.copytree(fetched.folder, place, symlinks=True, ignore=left_out)
+            if fetched.has_history:
+                keep_no_address(place / ".git")
+        except OSError as error:
+            raise map_os_error(error, attempted=f"copying the source of {source}") from error
+
     def _run(
         self,
         source: PythonSource,
@@ -155,18 +173,20 @@ class WheelMaker:
         system: BuildSystem,
         requires: tuple[str, ...],
         folder: Path,
+        project: Path,
     ) -> BuildAnswer:
-        try:
-            if fetched.archive is not None:
-                (folder / SOURCE).mkdir()
-                shutil.copyfile(fetched.archive, folder / fetched.archive_name)
-            elif fetched.folder is not None:
-                shutil.copytree(fetched.folder, folder / SOURCE, symlinks=True, ignore=_left_out)
-        except OSError as error:
-            raise map_os_error(error, attempted=f"copying the source of {source}") from error
+        place = self._editable_place(source)
         write_request(
-            folder, source, system, requires=requires, archive=fetched.archive_name, build_folder=self.build_folder
+            folder,
+            source,
+            system,
+            requires=requires,
+            archive=fetched.archive_name,
+            source_in_image=place,
+            build_folder=self.build_folder,
         )
+        mounts = [Mount(folder, self.build_folder, writable=True)]
+        mounts += [Mount(project, place, writable=True)] if place else []
         said = bytearray()
 
         def keep(data: bytes) -> None:
@@ -174,75 +194,25 @@ class WheelMaker:
             del said[:-_MOST_OUTPUT_BYTES]
 
         step = wheel_step(source, self.target, environment=self.environment, build_folder=self.build_folder)
-        exit_code = self.root.run(step, (Mount(folder, self.build_folder, writable=True),), keep)
+        exit_code = self.root.run(step, mounts, keep)
         if exit_code:
             raise build_failure(source, exit_code, said.decode("utf-8", "replace"))
         return read_answer(folder, source)
 
-    def _stored(
-        self,
-        source: PythonSource,
-        fetched: FetchedSource,
-        wheel: Path,
-        packages: tuple[LockedPackage, ...],
-        scratch: Path,
-    ) -> BuiltWheel:
-        """Put the wheel into the store in its normal form, and remember what it was made of."""
-        normal = scratch / "normal.whl"  # where no code of the build can write
-        with normal.open("xb") as file:
-            write_normalised(wheel, file, file_name=wheel.name)
-        metadata = read_wheel_metadata(normal, file_name=wheel.name, where=str(source))
-        _check_identity(source, metadata)
-        with normal.open("rb") as reader, self.store.blobs.writer(where=wheel.name) as writer:
-            shutil.copyfileobj(reader, writer, 1 << 20)
-        value = {
-            "wheel": writer.digest.hex,
-            "file_name": wheel.name,
-            "built_with": json.dumps([_recorded(package) for package in packages], sort_keys=True),
-            "commit": fetched.commit,
-        }
-        for key in self._keys(source, fetched.digest, fetched.commit, is_pure="none-any" in wheel.name):
-            self.store.records.put(_KIND, key, value)
-        found = self._known(source, fetched.digest, fetched.commit)
-        if found is None:
-            raise BuildError(f"{source}: the wheel that was just built is not in the store")
-        return found
-
-    # Remembering.
-
-    def _keys(self, source: PythonSource, digest: Digest, commit: str, *, is_pure: bool) -> list[str]:
-        """What the wheel depends on; what is compiled also on the root, with whose headers and libraries it was."""
-        target = self.target
-        facts = [target.version, str(target.platform), target.libc.kind, target.libc.major, target.libc.minor]
-        how = [str(digest), commit, source.subdirectory, source.is_editable, source.settings, self.build_folder]
-        keys = [state_key("pure", how, facts)] if is_pure else []
-        return [*keys, state_key("compiled", how, facts, self.root.key, sorted(self.environment.items()))]
-
-    def _known(self, source: PythonSource, digest: Digest, commit: str) -> BuiltWheel | None:
-        for key in self._keys(source, digest, commit, is_pure=True):
-            value: Any = self.store.records.get(_KIND, key)
-            if not isinstance(value, dict):
-                continue
-            wheel = Digest.sha256(value["wheel"])
-            size_bytes = self.store.blobs.size_bytes(wheel)
-            if size_bytes is None:
-                continue
-            path, name = self.store.blobs.path(wheel), str(value["file_name"])
-            metadata = read_wheel_metadata(path, file_name=name, where=str(source))
-            if source.is_of_index:
-                check_requires_python(source, metadata.requires_python, self.target.version)
-            return BuiltWheel(
-                source=source,
-                file_name=name,
-                path=path,
-                digest=wheel,
-                size_bytes=size_bytes,
-                metadata=metadata,
-                source_digest=digest,
-                commit=str(value["commit"]),
-                built_with=str(value["built_with"]),
+    def _editable_place(self, source: PythonSource) -> str:
+        """Where a project is in the image that is installed from there; empty for all others."""
+        if not source.is_editable:
+            return ""
+        if source.kind is not SourceKind.FOLDER or not self.repository_in_image:
+            raise MachineError(
+                f"{source}: only a folder of the repository can be editable",
+                hint="leave out -e: the project is then installed like any other",
             )
-        return None
+        return posixpath.normpath(f"{self.repository_in_image}/{source.local_path}")
+
+    def _changes(self, source: PythonSource, fetched: FetchedSource, project: Path) -> Digest | None:
+        before = read_folder(fetched.folder or project, records=self.store.records)
+        return store_changes(before, project, self.store, local_path=source.local_path)
 
 
 def resolve_with_builds(ask: Ask, build: Build, *, first: PipResolution | None = None) -> PipResolution:
@@ -271,24 +241,3 @@ def resolve_with_builds(ask: Ask, build: Build, *, first: PipResolution | None =
         if len(built) + len(unsuitable) == before:
             raise next(iter(failed.values()))
     raise BuildError(f"resolving still finds source packages to build after {_MOST_ROUNDS} rounds")
-
-
-def _check_identity(source: PythonSource, metadata: WheelMetadata) -> None:
-    """The wheel must be of what was asked for; a version of an index that is another is passed over, as pip does."""
-    same_name = source.name in ("", metadata.name)
-    if same_name and (not source.version or Version(source.version) == Version(metadata.version)):
-        return
-    kind = UnsuitableSourceError if source.is_of_index else BuildError
-    raise kind(f"{source}: its build made a wheel of {metadata.name} {metadata.version}")
-
-
-def _recorded(package: LockedPackage) -> dict[str, Any]:
-    """A package of a build environment, as the lock keeps it: enough to find the same file, or build it, again."""
-    facts: dict[str, Any] = {"name": package.name, "version": package.version, "sha256": package.digest.hex}
-    if is_built(package):
-        facts |= {"source": package.source, "path": package.path, "fields": dict(package.fields)}
-    return facts
-
-
-def _left_out(_folder: str, names: list[str]) -> set[str]:
-    return {".hg"} & set(names)

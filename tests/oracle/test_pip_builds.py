@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ocibuild.core.asks import PipAsks, RequirementsFile
-from ocibuild.core.errors import BuildError, NetworkError, RepositoryError
+from ocibuild.core.errors import BuildError, MachineError, NetworkError, RepositoryError
 from ocibuild.core.events import Event
 from ocibuild.core.package import LockedPackage
 from ocibuild.core.platform import Platform
@@ -29,9 +29,11 @@ from ocibuild.ecosystem.pip.target import Libc, PythonTarget
 from ocibuild.image.view import View
 from ocibuild.layer.entry import EntryKind
 from ocibuild.net.client import HttpClient
+from ocibuild.plan.source_layer import TreePlace
 from ocibuild.spec.options import BuildOptions
 from ocibuild.store.store import Store
 from ocibuild.work.bodies import PackageBodies
+from ocibuild.work.editable import editable_entries
 from ocibuild.work.python_resolution import PythonResolver
 from tests.support.host_root import HostRoot, can_mount
 from tests.support.made_projects import BACKEND, OWN_BACKEND, FolderIndex, metadata, tiny_sdist, write_sdist
@@ -102,6 +104,7 @@ class Place:
             PipAsks(files=(RequirementsFile("requirements.txt", text),)),
             self.target,
             folder=self.repository,
+            folder_in_image=str(self.repository),
             options=BuildOptions(),
             root=self.root,
         )
@@ -517,3 +520,53 @@ def test_a_checkout_of_a_lock(here: Place, tmp_path: Path, seeds: Path, git_serv
     other = Place(tmp_path / "other", seeds)
     assert other.rebuilt(packages, text) == [package for package in packages if is_built(package)]
     assert other.built(text).version == "3.0"
+
+
+# Editable installs.
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("line", ["-e .", "-e ./sub[extra]"])
+@pytest.mark.parametrize("form", ["setup.py", "compiled", "src", "flit", "flat"])
+def test_an_editable_install_equals_pips(here: Place, tmp_path: Path, line: str, form: str) -> None:
+    project = here.repository / ("sub" if "sub" in line else "")
+    here.index.add(tiny_sdist(here.index.files, "helper", "1.0"))
+    if form == "src":  # found through a .pth file of the folder
+        setup = "from setuptools import setup\nsetup(name='made', version='1.0', package_dir={'': 'src'}, packages=['made'], extras_require={'extra': ['helper']})\n"
+        write_project(project, {"setup.py": setup, "src/made/__init__.py": ""})
+    elif form == "flat":  # found through a module of setuptools' own
+        setup = "from setuptools import setup\nsetup(name='made', version='1.0', packages=['made'], package_dir={'made': 'lib'})\n"
+        write_project(project, {"setup.py": setup, "lib/__init__.py": "", "other/x.py": ""})
+    else:
+        write_project(project, {**FILES, **FORMS[form]})
+        (project / "run-made").chmod(0o755)
+    before = tree(here.repository)
+    prefix = tmp_path / "env"
+    ours = here.placed(f"{line}\n", prefix)
+    assert tree(here.repository) == before, "the repository itself is not written to"
+    packages = here.resolve(f"{line}\n").packages
+    (package,) = [each for each in packages if is_built(each) and each.name == "made"]
+    place = TreePlace("", uid=7, gid=8, modified=9)
+    left = {entry.path: entry for entry in editable_entries(packages, here.store, place)}
+    pips = here.installed_by_pip(f"{line}\n", prefix)
+    after = tree(here.repository)
+    del after["requirements.txt"]
+    wanted = {path: value for path, value in after.items() if before.get(path) != value and not path.endswith(".o")}
+    found = {
+        path: ("file", entry.mode, hashlib.sha256(entry.read()).hexdigest())
+        for path, entry in left.items()
+        if entry.kind is EntryKind.FILE and not path.endswith(".o")
+    }
+    assert found == wanted
+    assert ours == pips
+    assert {(entry.uid, entry.gid, entry.modified) for entry in left.values()} <= {(7, 8, 9)}
+    assert json.loads(package.fields["direct_url"])["dir_info"] == {"editable": True}
+
+
+@pytest.mark.network
+def test_a_backend_that_cannot_be_editable(here: Place, git_server: tuple[str, Path]) -> None:
+    write_project(here.repository)
+    with pytest.raises(BuildError, match="has no build_editable"):
+        here.resolve("-e .\n")
+    with pytest.raises(MachineError, match="only a folder of the repository can be editable"):
+        here.resolve(f"-e git+{git_server[0]}#egg=made&subdirectory=python\n")
