@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from ocibuild.core.errors import MachineError, UsageError
+from ocibuild.core.errors import MachineError, OcibuildError, UsageError
 from ocibuild.sandbox.chroot import ChrootRung
 from ocibuild.sandbox.execution import Execution, Identity, Streams
 from ocibuild.sandbox.machine_facts import MachineFacts
@@ -67,7 +67,7 @@ def _attempt(name: str, scratch: Path | None) -> Attempt:
     except EntryError as error:
         reason, hint = explain(error, MachineFacts.read())
         return Attempt(Trial(name, number, works=False, reason=reason, hint=hint))
-    except MachineError as error:
+    except OcibuildError as error:
         return Attempt(Trial(name, number, works=False, reason=error.message, hint=error.hint))
     return Attempt(Trial(name, number, works=True, notes=rung.notes), rung)
 
