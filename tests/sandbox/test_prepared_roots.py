@@ -1,9 +1,10 @@
 """Prepared roots under real rungs: what a step changes is the same layer on each, owners and capabilities included."""
 
-import os
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -12,10 +13,12 @@ from ocibuild.layer.entry import Entry, EntryKind
 from ocibuild.sandbox.capture import CapturedChange
 from ocibuild.sandbox.chain import Chain
 from ocibuild.sandbox.execution import Execution, Identity, Streams
+from ocibuild.sandbox.keeper import call
 from ocibuild.sandbox.ladder import choose
 from ocibuild.sandbox.prepared_root import prepared_root, root_kind
 from ocibuild.sandbox.rung import Rung
 from ocibuild.sandbox.selection import CaptureRules
+from ocibuild.store.roots import PreparedRoots
 from ocibuild.store.store import Store
 from tests.support.made_roots import made_piece
 from tests.support.sandbox_roots import small_root
@@ -64,11 +67,14 @@ def rung(request: pytest.FixtureRequest) -> Rung:
 
 
 @pytest.fixture
-def store() -> Iterator[Store]:
-    """In a folder that every user can reach, and that is removed by whoever may."""
-    folder = Path("/tmp") / f"ocibuild-roots-{os.getpid()}"
-    folder.mkdir(mode=0o755)
+def store(rung: Rung) -> Iterator[Store]:
+    """In a folder that every user can reach. Its roots are removed by whoever may."""
+    folder = Path(mkdtemp(prefix="ocibuild-roots-"))
+    folder.chmod(0o755)
     yield Store.at(folder)
+    roots = PreparedRoots(folder)
+    for root in list(roots.idle()):
+        assert roots.remove(root, partial(call, rung.keeper(), "remove"))
     shutil.rmtree(folder)
 
 
