@@ -61,6 +61,8 @@ class Installation:
         requested_specs: Sequence[str] = (),
         displaced: frozenset[str] = frozenset(),
         verify_files: bool = False,
+        uid: int = 0,
+        gid: int = 0,
     ) -> None:
         self._archive = archive
         self._prefix = prefix
@@ -69,6 +71,7 @@ class Installation:
         self._requested_specs = requested_specs
         self._displaced = displaced
         self._verify_files = verify_files
+        self._uid, self._gid = uid, gid
         self._info = PackageInfo.read(archive)
         self._name = str(self._info.index.get("name", ""))
         if self._name != package_name:
@@ -148,17 +151,18 @@ class Installation:
         written = [*self._installed.values(), *self._folder_records()]
         for point, place in self._programs:
             content = wrapper(point, interpreter=f"/{self._prefix}/bin/python{self._python_version}")
-            yield Entry.file(self._in_image(place), content, mode=_WRAPPER_MODE)
+            yield Entry.file(self._in_image(place), content, mode=_WRAPPER_MODE, uid=self._uid, gid=self._gid)
             digest = hashlib.sha256(content).hexdigest()
             program = InstalledPath(place.path, "unix_python_entry_point", digest, "", len(content), place.original)
             written.append(program)
         content = write_record(self._record, written, requested_specs=self._requested_specs)
-        yield Entry.file(self._in_image(self._record_place), content, mode=_RECORD_MODE)
+        path = self._in_image(self._record_place)
+        yield Entry.file(path, content, mode=_RECORD_MODE, uid=self._uid, gid=self._gid)
 
     def _entry(self, member: Entry, target: _Target) -> Iterator[Entry]:
         """The one entry of a member; what the record says of it is known when the next entry is asked for."""
         if member.kind is EntryKind.SYMLINK:
-            yield Entry.symlink(self._in_image(target.place), member.link)
+            yield Entry.symlink(self._in_image(target.place), member.link, uid=self._uid, gid=self._gid)
             text = member.link.encode("utf-8", "surrogateescape")
             size_bytes = len(text) if target.listed.size_bytes is None else target.listed.size_bytes
             self._note(target, "softlink", size_bytes, hashlib.sha256(text).hexdigest())
@@ -183,7 +187,8 @@ class Installation:
 
     def _file_entry(self, member: Entry, target: _Target, content: Content, size_bytes: int) -> Entry:
         mode = self._modes[target.listed.path] = member.mode & 0o777
-        return Entry(self._in_image(target.place), EntryKind.FILE, mode, size_bytes=size_bytes, content=content)
+        path = self._in_image(target.place)
+        return Entry(path, EntryKind.FILE, mode, self._uid, self._gid, size_bytes, content=content)
 
     def _hard_link(self, member: Entry, target: _Target) -> Iterator[Entry]:
         """A second name of a file: a hard link where the file is placed as it would be under this name."""
@@ -194,7 +199,7 @@ class Installation:
         if is_same and shared is not None and member.link in self._modes:
             path = self._in_image(target.place)
             mode = self._modes[listed.path] = self._modes[member.link]
-            yield Entry(path, EntryKind.HARDLINK, mode, link=self._in_image(shared.place))
+            yield Entry(path, EntryKind.HARDLINK, mode, self._uid, self._gid, link=self._in_image(shared.place))
             first = self._installed[member.link]
             self._note(target, "hardlink", first.size_bytes, first.sha256_in_prefix)
             return

@@ -89,11 +89,12 @@ def _entries(
             requested_specs=context.requested_specs,
             displaced=frozenset(context.displaced),
             verify_files=verify_files,
+            uid=context.uid,
+            gid=context.gid,
         )
         below = f"{context.prefix}/"
         folders = {folder for path in installation.paths for folder in ancestors(path) if folder.startswith(below)}
         notes.update(installation.notes())
         for folder in sorted(folders | installation.folders):
             yield Entry.directory(folder, uid=context.uid, gid=context.gid)
-        for entry in installation.entries():
-            yield dataclasses.replace(entry, uid=context.uid, gid=context.gid)
+        yield from installation.entries()
