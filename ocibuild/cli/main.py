@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ocibuild import __version__
+from ocibuild.core.atomic import map_os_error
 from ocibuild.core.errors import OcibuildError
 
 __all__ = ["main"]
@@ -63,6 +64,9 @@ def _program() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> Any:
     """Run the program and exit with its code."""
+    if sys.getfilesystemencoding() != "utf-8":
+        # Names of files are bytes, and images hold them as UTF-8: here Python would take them for other text.
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - the same program
     signal.signal(signal.SIGTERM, _interrupt)  # a pod that is stopped cleans up as Ctrl-C does
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell lets it be ignored
         signal.signal(signal.SIGINT, _interrupt)
@@ -75,13 +79,23 @@ def main(arguments: Sequence[str] | None = None) -> Any:
         _complain("interrupted", None)
         _leave(_INTERRUPTED)
     except click.ClickException as error:
-        error.show()
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        _complain(error.format_message(), f"see '{context.command_path} --help'" if context else None)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our output went away (``ocibuild inspect | head``): say nothing, and keep the interpreter from
         # complaining when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         sys.exit(1)
+    except OSError as error:  # of a name or a standard output that no other place had reason to expect
+        mapped = map_os_error(error, attempted=f"using {error.filename}" if error.filename else "writing the result")
+        _complain(mapped.message, mapped.hint)
+        _forget_output()
+        _leave(mapped.exit_code)
+
+
+def _forget_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupt(*_: object) -> None:

@@ -95,8 +95,11 @@ def check_new_folder(path: Path) -> None:
 
 def check_replaceable(path: Path) -> None:
     """Raise what :func:`replacing` would raise of this path, as far as that can be told before anything is made."""
-    if path.is_dir():
-        raise map_os_error(IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)), attempted=f"writing {path}")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    except OSError as error:
+        raise map_os_error(error, attempted=f"writing {path}") from error
     _check_parent(path)
 
 

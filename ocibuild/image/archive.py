@@ -43,6 +43,8 @@ class Archive:
     def _opened(self) -> tarfile.TarFile:
         try:
             return tarfile.open(self._path)
+        except tarfile.ReadError as error:  # which lists what each codec had to say
+            raise ImageError(f"{self._name}: {self._path} is no tar archive, compressed or not") from error
         except _DAMAGE as error:
             raise ImageError(f"{self._name}: cannot read the archive: {error}") from error
 

@@ -1,6 +1,7 @@
 """The conductor of ``ocibuild build``: from a folder and options to an image that is written and pushed."""
 
 import hashlib
+import os
 import platform as host
 import sys
 import time
@@ -302,7 +303,7 @@ def _deliver(
     events: EventSink,
 ) -> None:
     """Write the outputs, push, and name the image in the store, in this order: a name never comes first."""
-    name = str(request.images[0]) if request.images else request.folder.resolve().name
+    name = str(request.images[0]) if request.images else _folder_name(request.folder)
     platform = request.platforms[0] if len(request.platforms) == 1 else None
 
     def write(source: ImageSource) -> None:
@@ -326,6 +327,11 @@ def _deliver(
             )
     for tag in map(str, request.images or (name,)):
         store.images.put(tag, descriptor)
+
+
+def _folder_name(folder: Path) -> str:
+    """The name of a folder, as far as it is text."""
+    return os.fsencode(folder.resolve().name).decode("utf-8", "replace")
 
 
 def _is_complete(store: Store, source: StoreSource) -> bool:

@@ -11,7 +11,7 @@ from ocibuild.store.image_source import StoreSource, import_image
 from ocibuild.store.store import Store
 from ocibuild.work.access import RegistryAccess
 from ocibuild.work.outputs import Output, check_outputs, write_output
-from ocibuild.work.places import open_local_source, registry_reference
+from ocibuild.work.places import open_local_source, registry_reference, unknown_to_store
 from ocibuild.work.remote import open_remote
 
 __all__ = ["pull_image", "push_source"]
@@ -38,7 +38,10 @@ def push_source(
         if origin is None:
             raise ImageError(f"{text}: no such image")
         mount_from = (origin.repository,) if origin.registry == image.registry else ()
-        return remote.push(remote.source(origin), image, mount_from=mount_from).digest
+        found = remote.source(origin)
+        with unknown_to_store(text, origin):
+            found.root()
+        return remote.push(found, image, mount_from=mount_from).digest
 
 
 def pull_image(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ocibuild.core.errors import ImageError
+from ocibuild.core.errors import ImageError, NetworkError
 from ocibuild.core.events import EventSink
 from ocibuild.core.reference import Reference
 from ocibuild.image.docker_archive import DockerArchiveSource
@@ -18,7 +18,7 @@ from ocibuild.store.store import Store
 if TYPE_CHECKING:
     from ocibuild.work.access import RegistryAccess
 
-__all__ = ["open_local_source", "open_source", "registry_reference"]
+__all__ = ["open_local_source", "open_source", "registry_reference", "unknown_to_store"]
 
 
 def registry_reference(text: str) -> Reference | None:
@@ -60,5 +60,19 @@ def open_source(
     reference = registry_reference(text)
     if reference is None:
         raise ImageError(f"{text}: no such image")
-    with open_remote(environment=environment, store=store, events=events, access=access) as remote:
+    with (
+        open_remote(environment=environment, store=store, events=events, access=access) as remote,
+        unknown_to_store(text, reference),
+    ):
         yield remote.source(reference)
+
+
+@contextlib.contextmanager
+def unknown_to_store(text: str, reference: Reference) -> Iterator[None]:
+    """Say of errors in the block that a name without a registry was meant for the store, perhaps, which lacks it."""
+    try:
+        yield
+    except NetworkError as error:
+        if not text.startswith(reference.registry):
+            error.hint = f"no image in the store is called {text!r}, so {reference.registry} was asked"
+        raise
