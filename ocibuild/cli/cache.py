@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from pathlib import Path
 
 import click
 
@@ -50,6 +51,7 @@ def size(*, as_json: bool) -> None:
                     "folder": str(store.folder),
                     "blobs": {"count": used.blob_count, "size_bytes": used.blob_bytes},
                     "records": {"count": used.record_count, "size_bytes": used.record_bytes},
+                    "roots": {"count": used.root_count, "size_bytes": used.root_bytes},
                 }
             )
         )
@@ -57,6 +59,7 @@ def size(*, as_json: bool) -> None:
     click.echo(f"{store.folder}")
     click.echo(f"{format_size(used.blob_bytes)} in {used.blob_count} blobs (packages, layers, tables)")
     click.echo(f"{format_size(used.record_bytes)} in {used.record_count} records")
+    click.echo(f"about {format_size(used.root_bytes)} in {used.root_count} idle roots, which steps run in")
 
 
 @command.command(name="prune")
@@ -72,5 +75,12 @@ def prune_store(*, size_text: str | None, age_text: str | None) -> None:
         now=time.time(),
         limit_bytes=parse_size(size_text) if size_text else None,
         most_age_seconds=parse_age(age_text) if age_text else None,
+        remove_root=_remove_root,
     )
     click.echo(f"removed {len(evicted)} files, {format_size(sum(file.size_bytes for file in evicted))}")
+
+
+def _remove_root(path: Path) -> None:
+    from ocibuild.sandbox.prepared_root import remove_prepared  # noqa: PLC0415 - only where there is a root to remove
+
+    remove_prepared(path)

@@ -12,14 +12,14 @@ from ocibuild.sandbox.chain import Chain
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner
 from ocibuild.sandbox.keeper import call
 from ocibuild.sandbox.ownership import StepJournal
-from ocibuild.sandbox.root_state import load_state, save_state
+from ocibuild.sandbox.root_state import load_state
 from ocibuild.sandbox.rung import Rung
 from ocibuild.sandbox.selection import CaptureRules
 from ocibuild.sandbox.wanted import wanted_tree
 from ocibuild.store.roots import PreparedRoots, RootFolder
 from ocibuild.store.store import Store
 
-__all__ = ["PreparedRoot", "prepared_root", "root_kind"]
+__all__ = ["PreparedRoot", "prepared_root", "remove_prepared", "root_kind"]
 
 _LONGEST_TICK_SECONDS = 0.01
 """Kernels before 6.13 stamp files with the time of their last tick: a file that is changed in the tick that it was
@@ -67,26 +67,12 @@ class PreparedRoot:
         """What the program changed that ran in the root since :meth:`move`, as a tar stream and a summary.
 
         A path is in it only if its type, mode, owner, content, link or attributes differ from what the chain of layers
-        says. A BuildError where the program's user was not allowed a change, by the recorded owners and modes, or left
-        a name that no layer can hold.
+        says. The next move leaves the captured files where they are, for a piece whose key is the change's digest. A
+        BuildError where the program's user was not allowed a change, by the recorded owners and modes, or left a name
+        that no layer can hold.
         """
         captured: CapturedChange = self._call("capture", StepJournal.of(outcome), execution.identity, rules)
         return captured
-
-    def adopt(self, captured: CapturedChange, key: str) -> None:
-        """Let the captured files count as those of the piece with this key, so that a move to it leaves them there.
-
-        Only for a piece whose contents are the captured entries'.
-        """
-        state = load_state(self._folder.state)
-        if state is None:
-            return
-        prefix = f"{captured.digest}/"
-        for path, known in state.paths.items():
-            if known.entry.content.startswith(prefix):
-                content = f"{key}/{known.entry.content.removeprefix(prefix)}"
-                state.paths[path] = known._replace(entry=known.entry._replace(content=content))
-        save_state(state, self._folder.state)
 
     def _call(self, operation: str, *arguments: Any) -> Any:
         return call(self._keeper, operation, self._folder, *arguments, with_owners=self._with_owners)
@@ -95,6 +81,20 @@ class PreparedRoot:
 def root_kind(rung: Rung) -> str:
     """The kind of root that a rung runs in: those with real owners have one each, since the ids on disk differ."""
     return f"real-{rung.name}" if rung.has_real_owners else "flat"
+
+
+def remove_prepared(path: Path) -> None:
+    """Remove a root's folder, as the rung whose kind of root it is may do it.
+
+    A MachineError where that rung does not work here any more.
+    """
+    _, real, name = path.parent.name.partition("real-")
+    keeper: tuple[str, ...] = ()
+    if real:
+        from ocibuild.sandbox.ladder import choose  # noqa: PLC0415 - the rungs are seldom needed here
+
+        keeper = choose(name, scratch=path.parent).keeper()
+    call(keeper, "remove", path)
 
 
 @contextmanager

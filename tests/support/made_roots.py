@@ -20,7 +20,9 @@ __all__ = ["PLACEABLE", "disturb", "made_chain", "made_piece", "made_root"]
 _ROOT = os.geteuid() == 0
 
 
-def made_piece(folder: Path, entries: Sequence[Entry], *, compression: Compression = Compression.ZSTD) -> Piece:
+def made_piece(
+    folder: Path, entries: Sequence[Entry], *, compression: Compression = Compression.ZSTD, key: str | None = None
+) -> Piece:
     """These entries as a piece of two ranges, neither of which starts where its blob does."""
     recorder = Recorder("")
     raw = b"".join(bytes(chunk) for chunk in write_entries(recorder.passing(entries)))
@@ -33,7 +35,7 @@ def made_piece(folder: Path, entries: Sequence[Entry], *, compression: Compressi
         data = compressed(part, compression, cut_bytes=1 << 16)
         blob.write_bytes(b"before" + data + b"behind")
         ranges.append(BlobRange(blob, 6, len(data), compression))
-    return Piece(f"key-{number}", recorder.table(), tuple(ranges))
+    return Piece(key or f"key-{number}", recorder.table(), tuple(ranges))
 
 
 def made_chain(folder: Path, *layers: Sequence[Entry]) -> Chain:

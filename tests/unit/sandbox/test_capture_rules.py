@@ -15,7 +15,7 @@ from ocibuild.sandbox.execution import Execution, Identity, Outcome
 from ocibuild.sandbox.prepared_root import PreparedRoot
 from ocibuild.sandbox.selection import CaptureRules
 from ocibuild.sandbox.tree import born_ns
-from tests.support.made_roots import made_chain, made_root
+from tests.support.made_roots import made_chain, made_piece, made_root
 
 LATER = 1_600_000_000
 USER = 1000
@@ -107,6 +107,23 @@ def test_what_is_new_has_the_given_time_and_what_keeps_its_content_its_own(root:
     assert found["lib/new"].modified == LATER
     assert found["lib/module.py"].modified == Entry.file("x", b"").modified
     assert found["lib/module.py"].mode == 0o755
+
+
+def test_what_was_captured_is_left_in_its_place(tmp_path: Path) -> None:
+    root = made_root(tmp_path / "root")
+    chain = made_chain(tmp_path / "blobs", BASE)
+    root.move(chain)
+    folder = root.enter()
+    (folder / "lib" / "new").write_text("n")
+    (folder / "lib" / "linked").hardlink_to(folder / "lib" / "new")
+    (folder / "tmp" / "noise").touch()
+    change = captured(root)
+    inode = (folder / "lib" / "new").stat().st_ino
+    piece = made_piece(tmp_path / "blobs", list(change.entries()), key=change.digest)
+    root.move(Chain((*chain.pieces, piece)))
+    status = (folder / "lib" / "new").stat()
+    assert (status.st_ino, status.st_mtime, status.st_nlink) == (inode, LATER, 2)
+    assert not (folder / "tmp" / "noise").exists()
 
 
 def test_places_of_the_system_are_left_out_and_counted(root: PreparedRoot) -> None:
