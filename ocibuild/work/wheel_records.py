@@ -55,7 +55,7 @@ class WheelRecords:
             if not isinstance(value, dict):
                 continue
             wheel = Digest.sha256(value["wheel"])
-            changes = Digest.sha256(value["changes"]) if value["changes"] else None
+            changes = Digest.sha256(value["changes"]) if value.get("changes") else None
             size_bytes = self.store.blobs.size_bytes(wheel)
             if size_bytes is None or (changes is not None and changes not in self.store.blobs):
                 continue

@@ -1,0 +1,38 @@
+"""The sandbox as the root in which wheels are built: the base and its Debian packages, as steps see them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ocibuild.core.step import Step
+from ocibuild.sandbox.execution import Execution, Identity, Mount, Streams
+from ocibuild.work.layers import MadeLayer
+from ocibuild.work.steps import StepRunner
+
+__all__ = ["SandboxRoot"]
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxRoot:
+    """A :class:`~ocibuild.work.python_wheels.StepRoot` of prepared roots.
+
+    ``key`` is of all that ``below`` gives, the layers on the base; they are asked for when a build runs, and made then.
+    """
+
+    key: str
+    runner: StepRunner
+    below: Callable[[], Sequence[MadeLayer]]
+
+    def run(self, step: Step, mounts: Sequence[Mount], output: Callable[[bytes], None]) -> int:
+        """See :class:`~ocibuild.work.python_wheels.StepRoot`. A MachineError where no rung works here."""
+        execution = Execution(
+            step.arguments,
+            environment=step.environment,
+            identity=Identity(),
+            working_folder=step.working_folder,
+            network=step.network,
+            mounts=tuple(mounts),
+            timeout_seconds=self.runner.settings.timeout_seconds,
+        )
+        # What it changes besides the mounts makes the root dirty, and the next to enter it finds it repaired.
+        with self.runner.entered(step, self.below()) as (rung, root):
+            return rung.run(root.enter(), execution, Streams(output), owners=root.owners()).exit_code
