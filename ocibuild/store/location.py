@@ -1,7 +1,6 @@
 """Where the store is on this machine."""
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +22,8 @@ def store_folder(environment: Mapping[str, str]) -> tuple[Path, str | None]:
     usual = Path(cache) if cache.startswith("/") else Path(home) / ".cache" if home.startswith("/") else None
     if usual is not None and _is_writable(usual / "ocibuild"):
         return usual / "ocibuild", None
+    import tempfile  # noqa: PLC0415 - seldom needed, and it imports much
+
     temporary = Path(tempfile.gettempdir()) / f"ocibuild-{os.getuid()}"
     if _is_writable(temporary) and temporary.stat().st_uid == os.getuid() and not temporary.is_symlink():
         why = f"{usual}/ocibuild cannot be written" if usual else "HOME is not set"
