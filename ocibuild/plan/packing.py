@@ -18,6 +18,10 @@ when one package changes, and an image with 6 packages less and 4 changed shares
 (large and other) it was 14.0 MB and 75 %. A layer for each package, the least there is, would move 0.9 MB; 20 package
 layers move 4.9 MB. Large from 1 or 16 MiB on: 8.1 and 7.8 MB; medium from 256 KiB or 1 MiB on: 8.0 and 9.7 MB.
 
+Shared packages, which every image of a profile has with the same bytes, are packed by themselves and first, into a
+number of layers that does not depend on what else the image holds: their layers are the same for everybody. They hardly
+ever change, so what counts of them is how many layers there are.
+
 Rejected. Buckets by rank or by running sum: one package more shifts all behind it. Grouping by dependency or by how
 often packages change: it needs data that goes stale. One layer an ecosystem: a changed pin of 60 kB moves 150 MB.
 
@@ -29,6 +33,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ocibuild.core.package import Ecosystem, LockedPackage
+from ocibuild.plan.shared import Shared
 
 __all__ = ["LARGE_BYTES", "MEDIUM_BYTES", "PackedLayer", "expected_bytes_moved", "pack"]
 
@@ -38,6 +43,8 @@ LARGE_BYTES = 4 << 20
 MEDIUM_BYTES = 512 << 10
 """From this size on a package is not among the small ones."""
 
+_SHARED_PART = 4  # an ecosystem's shared packages get a fourth of the layers
+_NOTHING_SHARED = Shared(origins=(), locks=())
 _SHARE = 0.3  # of an ecosystem's layers go to large packages, and as many to buckets of small ones
 
 
@@ -56,23 +63,39 @@ class PackedLayer:
 
 
 def pack(
-    packages: Sequence[LockedPackage], *, most_layers: int, expected: Collection[Ecosystem] = ()
+    packages: Sequence[LockedPackage],
+    *,
+    most_layers: int,
+    expected: Collection[Ecosystem] = (),
+    shared: Shared = _NOTHING_SHARED,
 ) -> tuple[PackedLayer, ...]:
     """The layers of these packages, at most ``most_layers`` (at least one for each ecosystem that has any).
 
     Ecosystems are never mixed, and come in their own order. Each package is in exactly one layer. The result does not
     depend on the order of ``packages``. ``expected`` are ecosystems that will have packages too: what comes before them
-    is packed as it will be with them.
+    is packed as it will be with them. The packages that are ``shared`` are apart from the others of their ecosystem.
     """
+    together = shared.among(packages)
+    shared_share = max(1, most_layers // _SHARED_PART)
+    left = most_layers - shared_share * len(shared.ecosystems)
     groups = {
-        ecosystem: [package for package in packages if package.ecosystem is ecosystem]
+        ecosystem: [package for package in packages if package.ecosystem is ecosystem and package not in together]
         for ecosystem in Ecosystem
-        if ecosystem in expected or any(package.ecosystem is ecosystem for package in packages)
+        if ecosystem in {*expected, *shared.ecosystems}  # so that layers may be begun before all packages are known
+        or any(package.ecosystem is ecosystem and package not in together for package in packages)
     }
     layers: list[PackedLayer] = []
-    for number, (ecosystem, group) in enumerate(groups.items()):
-        share = max(1, (most_layers - len(layers)) // (len(groups) - number))
-        layers.extend(_pack_group(ecosystem, sorted(group, key=_order), share) if group else ())
+    used = 0
+    for ecosystem in Ecosystem:
+        common = [package for package in packages if package.ecosystem is ecosystem and package in together]
+        if common:
+            layers += _pack_group(f"{ecosystem.value}, shared", ecosystem, sorted(common, key=_order), shared_share)
+        if ecosystem in groups:
+            group = sorted(groups[ecosystem], key=_order)
+            share = max(1, (left - used) // (len(groups) - list(groups).index(ecosystem)))
+            own = _pack_group(ecosystem.value, ecosystem, group, share) if group else []
+            used += len(own)
+            layers += own
     return tuple(layers)
 
 
@@ -80,20 +103,20 @@ def _order(package: LockedPackage) -> tuple[str, str]:
     return package.name, package.architecture
 
 
-def _pack_group(ecosystem: Ecosystem, group: list[LockedPackage], most_layers: int) -> list[PackedLayer]:
+def _pack_group(name: str, ecosystem: Ecosystem, group: list[LockedPackage], most_layers: int) -> list[PackedLayer]:
     if most_layers == 1:
-        return [PackedLayer(ecosystem.value, ecosystem, tuple(group))]
+        return [PackedLayer(name, ecosystem, tuple(group))]
     large_count = small_count = max(1, round(most_layers * _SHARE))
     medium_count = most_layers - large_count - small_count
     largest = sorted(group, key=lambda package: (-(package.size_bytes or 0), _order(package)))
     large = [package for package in largest if (package.size_bytes or 0) >= LARGE_BYTES][:large_count]
-    layers = [PackedLayer(f"{ecosystem.value}: {package.name}", ecosystem, (package,)) for package in large]
+    layers = [PackedLayer(f"{name}: {package.name}", ecosystem, (package,)) for package in large]
     alone = set(map(_order, large))
     others = [package for package in group if _order(package) not in alone]
     medium = [package for package in others if medium_count and (package.size_bytes or 0) >= MEDIUM_BYTES]
     small = [package for package in others if package not in medium]
-    layers += _buckets(f"{ecosystem.value}, medium", ecosystem, medium, medium_count)
-    return layers + _buckets(ecosystem.value, ecosystem, small, small_count)
+    layers += _buckets(f"{name}, medium", ecosystem, medium, medium_count)
+    return layers + _buckets(name, ecosystem, small, small_count)
 
 
 def _buckets(name: str, ecosystem: Ecosystem, packages: list[LockedPackage], count: int) -> list[PackedLayer]:

@@ -67,7 +67,7 @@ class ImageAsks:
 
         Each value has the variables in it replaced by their values; what the options say stands over everything.
         """
-        known = self.arguments(platform)
+        known = {**self.arguments(), "CONDA_SUBDIR": _CONDA_SUBDIRS.get(str(platform), "")}
         path = base.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         result = {"PATH": path, "HOME": self.account.home, "USER": self.account.name}
         for name, value in self.variables.items():
@@ -77,20 +77,19 @@ class ImageAsks:
         result["PATH"] = ":".join([*folders, path])
         return {**result, **self.said_environment}
 
-    def arguments(self, platform: Platform) -> dict[str, str]:
+    def arguments(self) -> dict[str, str]:
         """Variables that the build knows, and the image only where one of its own is set to them."""
         return {
             "NB_USER": self.account.name,
             "NB_UID": str(self.account.uid),
             "REPO_DIR": self.repository_folder,
-            "CONDA_SUBDIR": _CONDA_SUBDIRS.get(str(platform), ""),
         }
 
-    def appended(self, environment: Mapping[str, str], platform: Platform) -> AppendixEffect:
+    def appended(self, environment: Mapping[str, str]) -> AppendixEffect:
         """What the appendix comes to in the image with this environment."""
         return self.appendix.effect(
             environment=environment,
-            arguments=self.arguments(platform),
+            arguments=self.arguments(),
             user=self.account.name,
             working_folder=self.repository_folder,
         )

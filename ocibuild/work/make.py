@@ -220,13 +220,13 @@ class Workshop:
     ) -> PlatformBuild:
         request, asks = self._request, self._request.asks
         environment = asks.environment(base.config.environment, platform, has_python=target is not None)
-        effect = asks.appended(environment, platform)
+        effect = asks.appended(environment)
         steps = repository_steps(
             asks.steps,
             post_build=asks.post_build,
             user=asks.account.name,
             folder=asks.repository_folder,
-            arguments=asks.arguments(platform),
+            arguments=asks.arguments(),
             appended=effect.steps,
         )
         return PlatformBuild(

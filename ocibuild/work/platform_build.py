@@ -17,6 +17,7 @@ from ocibuild.layer.entry import Entry
 from ocibuild.lock import LOCK_PATH, Lock, PlatformLock
 from ocibuild.plan.accounts import ensure_account
 from ocibuild.plan.packing import PackedLayer, pack
+from ocibuild.plan.shared import Shared
 from ocibuild.plan.skeleton import FolderOwner
 from ocibuild.plan.source_layer import TreePlace
 from ocibuild.source.tree import SourceTree
@@ -86,7 +87,13 @@ class PlatformBuild:
 
     def packed(self) -> tuple[PackedLayer, ...]:
         """The package layers of the image, as the plan shows them."""
-        return pack(self.lock.packages, most_layers=self._most_package_layers)
+        return pack(self.lock.packages, most_layers=self._most_package_layers, shared=self._shared)
+
+    @property
+    def _shared(self) -> Shared:
+        """What every image with these layers has."""
+        origins = {str(ask.origin) for layer in self.asks.layers for asks in layer.apt.values() for ask in asks}
+        return Shared(origins=origins, locks=[file.text for file in self.asks.pip.preferred])
 
     @property
     def _most_package_layers(self) -> int:
@@ -119,7 +126,7 @@ class PlatformBuild:
         ``expected`` are the other ecosystems that it will hold.
         """
         view = self.base.view.extended([table_of(_account_entries(self))])
-        packed = pack(self.lock.packages, most_layers=self._most_package_layers, expected=expected)
+        packed = pack(self.lock.packages, most_layers=self._most_package_layers, expected=expected, shared=self._shared)
         fragment_of = {Ecosystem.APT.value: _apt_layers(self, view, bodies).fragment}
         PackageLayers(maker, bodies, view, self.owners).begin(packed, fragment_of)
 

@@ -202,7 +202,7 @@ def test_the_configuration_of_the_image(name: str, realistic: dict[str, tuple[Pa
     spec = read(folder)
     asks = image_asks(spec, profile, layers, BuildOptions(profile="binder"), origin=("local", "None"))
     ours = asks.environment({"PATH": path}, platform, has_python=True)
-    arguments = asks.arguments(platform)
+    arguments = asks.arguments()
     theirs = config_of_dockerfile(answer["dockerfile"], arguments, path)
     assert ours == theirs["environment"]
     assert {**asks.labels, "repo2docker.version": "1"} == theirs["labels"]

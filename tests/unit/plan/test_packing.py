@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from ocibuild.core.digest import Digest
 from ocibuild.core.package import Ecosystem, LockedPackage
 from ocibuild.plan.packing import LARGE_BYTES, MEDIUM_BYTES, expected_bytes_moved, pack
+from ocibuild.plan.shared import Shared
 
 MEGABYTE = 1 << 20
 
@@ -105,3 +107,30 @@ def test_debs_are_packed_before_the_others_are_known_as_they_are_with_them(made,
     assert pack(debs, most_layers=most_layers, expected=(Ecosystem.PIP,)) == tuple(
         layer for layer in both if layer.ecosystem is Ecosystem.APT
     )
+
+
+def test_shared_packages_are_packed_alike_whatever_else_there_is() -> None:
+    common = [package(f"common-{n}", MEGABYTE * (n % 7)) for n in range(60)]
+    tools = [replace(package(f"tool-{n}", MEGABYTE, Ecosystem.APT), why=("tools/layer.toml:1",)) for n in range(9)]
+    needed = replace(package("needed", MEGABYTE, Ecosystem.APT), why=("tool-3", "mine"))
+    own = [package(f"own-{n}", MEGABYTE) for n in range(30)]
+    mine = replace(package("mine", MEGABYTE, Ecosystem.APT), why=("apt.txt:1",))
+    lock = "".join(f"{each.name}==1 \\\n    --hash=sha256:{each.digest.hex}\n" for each in common)
+    shared = Shared(origins=["tools/layer.toml:1"], locks=[lock])
+    assert shared.among([*own, *common, mine, needed, *tools]) == {*common, needed, *tools}
+    alone = pack([*common, *tools, needed], most_layers=13, shared=shared)
+    beside = pack([*own, *common, mine, *tools, needed], most_layers=13, shared=shared)
+    assert set(alone) <= set(beside)
+    assert all("shared" in layer.name for layer in alone)
+    assert len(beside) <= 13
+    assert sum(len(layer.packages) for layer in beside) == 101
+
+
+def test_layers_of_debian_packages_can_be_begun_before_others_are_known() -> None:
+    debs = [package(f"deb-{n}", MEGABYTE * (n % 5), Ecosystem.APT) for n in range(40)]
+    common = [package(f"common-{n}", MEGABYTE) for n in range(9)]
+    lock = "".join(f"{each.name}==1 --hash=sha256:{each.digest.hex}\n" for each in common)
+    shared = Shared(origins=[], locks=[lock])
+    begun = pack(debs, most_layers=13, expected=[Ecosystem.PIP], shared=shared)
+    assert set(begun) <= set(pack([*debs, *common], most_layers=13, shared=shared))
+    assert set(begun) <= set(pack([*debs, *common, package("own", MEGABYTE)], most_layers=13, shared=shared))
