@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ocibuild.core.asks import Origin, RequirementsFile
+from ocibuild.core.asks import CondaAsk, CondaAsks, CondaChannelAsk, Origin, RequirementsFile
 
 __all__ = ["CondaDependency", "CondaEnvironment"]
 
@@ -26,9 +26,10 @@ class CondaDependency:
 class CondaEnvironment:
     """What an ``environment.yml`` asks for, in its order.
 
-    ``channels`` is empty where none is named. ``pip`` is the list below ``pip:`` as a requirements file with the
-    lines at their own numbers, None where there is none. ``prefix`` and ``name`` are not kept: an image has one place
-    for its environment. Source: conda's documentation, "Creating an environment file manually".
+    ``channels`` is empty where none is named; ``channel_origins`` are where each is. ``pip`` is the list below ``pip:``
+    as a requirements file with the lines at their own numbers, None where there is none. ``prefix`` and ``name`` are
+    not kept: an image has one place for its environment. Source: conda's documentation, "Creating an environment file
+    manually".
     """
 
     file: str
@@ -36,6 +37,17 @@ class CondaEnvironment:
     dependencies: tuple[CondaDependency, ...] = ()
     pip: RequirementsFile | None = None
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    channel_origins: tuple[Origin, ...] = ()
+
+    @property
+    def asks(self) -> CondaAsks:
+        """What is asked of conda; the pip section is asked of pip."""
+        origins = (*self.channel_origins, *([Origin(self.file)] * len(self.channels)))
+        return CondaAsks(
+            packages=tuple(CondaAsk(each.text, each.origin) for each in self.dependencies),
+            channels=tuple(CondaChannelAsk(*each) for each in zip(self.channels, origins, strict=False)),
+            variables=tuple(self.variables.items()),
+        )
 
     @property
     def python(self) -> str:

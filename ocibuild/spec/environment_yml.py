@@ -49,12 +49,14 @@ class _Reader:
                 pip_lines += self._pip(node)
             else:
                 dependencies.append(self._dependency(node))
+        channels = self._sequence(members.get("channels"), "channels")
         return CondaEnvironment(
             self._file,
-            tuple(self._text(node, "a channel") for node in self._sequence(members.get("channels"), "channels")),
+            tuple(self._text(node, "a channel") for node in channels),
             tuple(dependencies),
             placed_requirements(self._file, pip_lines) if has_pip else None,
             MappingProxyType(self._variables(members.get("variables"))),
+            tuple(Origin(self._file, node.start_mark.line + 1) for node in channels),
         )
 
     def _dependency(self, node: Node) -> CondaDependency:

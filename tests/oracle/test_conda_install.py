@@ -5,21 +5,24 @@ import hashlib
 import json
 import os
 import stat
+import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ocibuild.core.asks import CondaAsks
 from ocibuild.core.package import LockedPackage
 from ocibuild.core.platform import Platform
-from ocibuild.ecosystem.conda.environment import CondaPython, place_context
+from ocibuild.ecosystem.conda.environment import CondaPython, environment_entries, place_context
 from ocibuild.ecosystem.conda.place import place
 from ocibuild.ecosystem.conda.record import locked_package
 from ocibuild.ecosystem.conda.settle import settle
 from ocibuild.image.recording import Recorder
 from ocibuild.image.view import LayerTable
 from ocibuild.layer.entry import Entry, EntryKind
+from ocibuild.layer.tar import END_OF_ARCHIVE, write_entries
 from tests.support.conda_channel import special_packages, write_channel
 from tests.support.conda_distribution import real_channel
 
@@ -149,13 +152,54 @@ def test_packages_of_every_kind(tmp_path: Path) -> None:
     assert_equal(placed(locked(records, channel)), rattlers)
 
 
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
+    """The channel of real packages, and the records of an environment of all of them."""
+    folder = tmp_path_factory.mktemp("real")
+    cache = Path(os.environ.get("OCIBUILD_TEST_CACHE") or folder)
+    channel, names = real_channel(folder / "channel", cache / "conda")
+    return channel, solved(channel, names, folder / "cache")
+
+
 @pytest.mark.network
-def test_a_hundred_real_packages(tmp_path: Path) -> None:
-    cache = Path(os.environ.get("OCIBUILD_TEST_CACHE") or tmp_path)
-    channel, names = real_channel(tmp_path / "channel", cache / "conda")
-    records = solved(channel, names, tmp_path / "cache")
+def test_a_hundred_real_packages(tmp_path: Path, real: tuple[Path, list[Any]]) -> None:
+    channel, records = real
     assert len(records) >= 100
     rattlers = installed(records, tmp_path)
     ours = placed(locked(records, channel))
     assert len(ours) > 18_000
     assert_equal(ours, rattlers)
+
+
+@pytest.mark.network
+def test_the_environment_runs_and_rattler_reads_it(tmp_path: Path, real: tuple[Path, list[Any]]) -> None:
+    """Placed where this machine can run it: the prefix is the folder it is extracted to."""
+    channel, records = real
+    prefix = tmp_path / "env"
+    packages = locked(records, channel)
+    python = CondaPython.among(package for package, _ in packages)
+    with subprocess.Popen(["tar", "-x", "-C", "/", "-f", "-"], stdin=subprocess.PIPE) as tar:
+        assert tar.stdin is not None
+        tar.stdin.writelines(write_entries(environment_entries(CondaAsks(), prefix=str(prefix)[1:])))
+        for package, body in packages:
+            context = place_context(package, prefix=str(prefix)[1:], python=python)
+            tar.stdin.writelines(write_entries(place(package, body, context).entries))
+        tar.stdin.write(END_OF_ARCHIVE)
+    assert tar.returncode == 0
+    for record in records:
+        path = prefix / f"conda-meta/{record.file_name.rpartition('.')[0]}.json"
+        read = rattler.PrefixRecord.from_path(path)
+        assert (read.name.normalized, read.files) != ("", [])
+        assert all((prefix / file).is_symlink() or (prefix / file).is_file() for file in read.files)
+    code = "import numpy, pandas, sklearn, ssl, sqlite3, ctypes, sys; print(sys.prefix, numpy.ones(3).sum())"
+    environment = {"PATH": f"{prefix}/bin:/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def output(*arguments: str) -> str:
+        done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert output(f"{prefix}/bin/python", "-c", code).split() == [str(prefix), "3.0"]
+    assert f"{prefix}/share/jupyter" in output(f"{prefix}/bin/jupyter", "--paths")
+    sysconfig = output(f"{prefix}/bin/python", "-c", "import sysconfig; print(sysconfig.get_config_var('prefix'))")
+    assert sysconfig.strip() == str(prefix)
