@@ -75,7 +75,8 @@ class _Helper:
         self._control = control
         self._ignored = ignored
         # All of it is opened before the name spaces are entered: afterwards /proc may be another.
-        self._processes = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        with calling("opening /proc"):
+            self._processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._targets: list[str] = []
         self._started = time.clock_gettime_ns(_STAMPING_CLOCK)
 
@@ -142,7 +143,7 @@ class _Helper:
         finally:
             _, status = os.waitpid(guard, 0)
             if not self._entrance.has_processes:
-                end_descendants()  # should the guard have been killed
+                end_descendants(self._processes)  # should the guard have been killed
         return {"exit_code": exit_code_of(status), **noted}
 
     def _guard(self, failure: int, listener: int) -> int:
@@ -156,7 +157,7 @@ class _Helper:
             if listener >= 0:
                 os.close(listener)
 
-        guard = Guard(self._control, is_first_process=entrance.has_processes)
+        guard = Guard(self._control, processes=self._processes, is_first_process=entrance.has_processes)
         return guard.run(lambda: _telling(failure, lambda: self._program(listener)), started=started)
 
     def _mount(self, root: str) -> None:

@@ -5,7 +5,6 @@ orphans and ends them one by one.
 
 The helper imports this: only light modules of the standard library may be used here.
 """
-# ruff: noqa: PTH123, PTH208 - pathlib is not light
 
 import contextlib
 import os
@@ -48,10 +47,11 @@ def leave(act: Callable[[], int]) -> NoReturn:
 
 
 class Guard:
-    """Runs one program; ``control`` is the channel of whoever asked for it."""
+    """Runs one program; ``control`` is the channel of whoever asked for it, ``processes`` an open ``/proc``."""
 
-    def __init__(self, control: int, *, is_first_process: bool) -> None:
+    def __init__(self, control: int, *, processes: int, is_first_process: bool) -> None:
         self._control = control
+        self._processes = processes
         self._is_first_process = is_first_process
         self._program = 0
         self._exit_code: int | None = None
@@ -81,7 +81,7 @@ class Guard:
         while self._exit_code is None:
             self._wait(woken)
         if not self._is_first_process:
-            end_descendants()
+            end_descendants(self._processes)
         return self._exit_code
 
     def _wait(self, woken: int) -> None:
@@ -125,18 +125,21 @@ class Guard:
 
     def _signal_all(self, number: int) -> None:
         """To everything that the program started, a stopped process included."""
-        targets = [-1] if self._is_first_process else list(_descendants(os.getpid()))
+        targets = [-1] if self._is_first_process else list(_descendants(os.getpid(), self._processes))
         for target in targets:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(target, number)
                 os.kill(target, signal.SIGCONT)
 
 
-def end_descendants() -> None:
-    """End whatever this process' children have started and left, first politely, then not; none is left afterwards."""
+def end_descendants(processes: int) -> None:
+    """End whatever this process' children have started and left, first politely, then not; none is left afterwards.
+
+    ``processes`` is an open ``/proc``.
+    """
     give_up_at = time.monotonic() + _PATIENCE_SECONDS
     told: set[int] = set()
-    while left := set(_descendants(os.getpid())):
+    while left := set(_descendants(os.getpid(), processes)):
         is_polite = time.monotonic() < give_up_at
         for process in left - told if is_polite else left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -159,14 +162,14 @@ def wake_on_children() -> int:
     return woken
 
 
-def _descendants(process: int) -> Iterator[int]:
+def _descendants(process: int, processes: int) -> Iterator[int]:
     """The processes that this one and its children have started, zombies left out, as /proc has them now."""
     children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
+    for name in os.listdir(processes):
         if name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+            with contextlib.suppress(OSError, ValueError):  # it ended meanwhile
                 # proc(5): the name of the program is in parentheses, and may hold any character.
-                state, parent = file.read().rpartition(b")")[2].split()[:2]
+                state, parent = _read(f"{name}/stat", processes).rpartition(b")")[2].split()[:2]
                 if state != b"Z":
                     children.setdefault(int(parent), []).append(int(name))
     waiting = [process]
@@ -174,3 +177,11 @@ def _descendants(process: int) -> Iterator[int]:
         found = children.get(waiting.pop(), [])
         yield from found
         waiting += found
+
+
+def _read(name: str, folder: int) -> bytes:
+    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        return os.read(descriptor, 4096)
+    finally:
+        os.close(descriptor)
