@@ -43,7 +43,9 @@ LARGE_BYTES = 4 << 20
 MEDIUM_BYTES = 512 << 10
 """From this size on a package is not among the small ones."""
 
-_SHARED_PART = 4  # an ecosystem's shared packages get a fourth of the layers
+# How many of the layers shared packages get. Debian's always have the same versions; of Python's a repository may ask for
+# others, and then the buckets that they would be in are its own.
+_SHARED_SHARES = {Ecosystem.APT: 0.15, Ecosystem.PIP: 0.45}
 _NOTHING_SHARED = Shared(origins=(), locks=())
 _SHARE = 0.3  # of an ecosystem's layers go to large packages, and as many to buckets of small ones
 
@@ -76,8 +78,8 @@ def pack(
     is packed as it will be with them. The packages that are ``shared`` are apart from the others of their ecosystem.
     """
     together = shared.among(packages)
-    shared_share = max(1, most_layers // _SHARED_PART)
-    left = most_layers - shared_share * len(shared.ecosystems)
+    shared_shares = {each: max(1, round(most_layers * _SHARED_SHARES[each])) for each in shared.ecosystems}
+    left = most_layers - sum(shared_shares.values())
     groups = {
         ecosystem: [package for package in packages if package.ecosystem is ecosystem and package not in together]
         for ecosystem in Ecosystem
@@ -89,7 +91,8 @@ def pack(
     for ecosystem in Ecosystem:
         common = [package for package in packages if package.ecosystem is ecosystem and package in together]
         if common:
-            layers += _pack_group(f"{ecosystem.value}, shared", ecosystem, sorted(common, key=_order), shared_share)
+            name, share = f"{ecosystem.value}, shared", shared_shares[ecosystem]
+            layers += _pack_group(name, ecosystem, sorted(common, key=_order), share)
         if ecosystem in groups:
             group = sorted(groups[ecosystem], key=_order)
             share = max(1, (left - used) // (len(groups) - list(groups).index(ecosystem)))
