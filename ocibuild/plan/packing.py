@@ -43,8 +43,8 @@ LARGE_BYTES = 4 << 20
 MEDIUM_BYTES = 512 << 10
 """From this size on a package is not among the small ones."""
 
-# How many of the layers shared packages get. Debian's always have the same versions; of Python's a repository may ask for
-# others, and then the buckets that they would be in are its own.
+# How many of the layers shared packages get. Debian's always have the same versions; of Python's a repository may ask
+# for others, and then the buckets that they would be in are its own.
 _SHARED_SHARES = {Ecosystem.APT: 0.15, Ecosystem.PIP: 0.45}
 _NOTHING_SHARED = Shared(origins=(), locks=())
 _SHARE = 0.3  # of an ecosystem's layers go to large packages, and as many to buckets of small ones
