@@ -23,7 +23,7 @@ from ocibuild.image.recording import Recorder
 from ocibuild.image.view import LayerTable
 from ocibuild.layer.entry import Entry, EntryKind
 from ocibuild.layer.tar import END_OF_ARCHIVE, write_entries
-from tests.support.conda_channel import special_packages, write_channel
+from tests.support.conda_channel import File, Recipe, special_packages, write_channel
 from tests.support.conda_distribution import real_channel
 
 rattler = pytest.importorskip("rattler")
@@ -150,6 +150,31 @@ def test_packages_of_every_kind(tmp_path: Path) -> None:
     rattlers = installed(records, tmp_path)
     assert len(rattlers) > 90
     assert_equal(placed(locked(records, channel)), rattlers)
+
+
+def test_a_python_with_a_site_packages_of_its_own(tmp_path: Path) -> None:
+    """As the free-threaded one has, and PyPy."""
+    path = "lib/python3.13t/site-packages"
+    recipes = [
+        Recipe("python", "3.13.1", files=[File("bin/python3.13", b"x", 0o755)], index={"python_site_packages_path": path}),
+        Recipe(
+            "pure", subdir="noarch", noarch="python", depends=["python"], entry_points=["pure = pure:main"],
+            files=[File("site-packages/pure.py", b"")],
+        ),
+    ]  # fmt: skip
+    channel = write_channel(tmp_path / "channel", recipes)
+    records = solved(channel, ["pure"], tmp_path / "cache")
+    ours = placed(locked(records, channel))
+    assert f"{path}/pure.py" in ours
+    assert_equal(ours, installed(records, tmp_path))
+
+
+@pytest.mark.parametrize("prefix", ["srv/with blank/env", "srv/" + "long/" * 30 + "env"])
+def test_prefixes_that_first_lines_cannot_name(tmp_path: Path, prefix: str) -> None:
+    recipes = special_packages()
+    channel = write_channel(tmp_path / "channel", recipes)
+    records = solved(channel, [recipe.name for recipe in recipes], tmp_path / "cache")
+    assert_equal(placed(locked(records, channel), prefix=prefix), installed(records, tmp_path, prefix=prefix))
 
 
 @pytest.fixture(scope="module")

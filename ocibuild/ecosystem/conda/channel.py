@@ -16,7 +16,7 @@ from ocibuild.core.errors import RepositoryError
 from ocibuild.ecosystem.conda.configuration import CondaSettings
 from ocibuild.net.address import split_userinfo
 
-__all__ = ["Channel", "ChannelGroup", "Channels", "channel_address"]
+__all__ = ["Channel", "ChannelGroup", "Channels", "channel_address", "without_credentials"]
 
 _TOKEN = re.compile(r"/t/([^/]+)(?=/)")  # anaconda.org's and Artifactory's tokens stand in the path
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})")
@@ -162,6 +162,7 @@ class Channels:
     def _channel(self, text: str, origin: Origin | None, *, is_own: bool = False) -> Channel:
         """The channel of a name, URL or path; ``is_own`` where the machine's user names it, and no repository."""
         name, address = self._identified(text, origin, is_own=is_own)
+        address = self._with_credential(address)
         known = self._by_address.get(address)
         if known is None:
             source = name if "://" not in name else urlsplit(name).path.strip("/") or urlsplit(name).netloc
@@ -209,6 +210,21 @@ class Channels:
         if settings.alias and not name.startswith("pkgs/"):
             return f"{settings.alias.rstrip('/')}/{name}/"
         return channel_address(name)
+
+    def _with_credential(self, address: str) -> str:
+        """The address with what the user's credentials say of its host, unless it has some itself."""
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or without_credentials(address) != address:
+            return address
+        host = parts.netloc
+        above = (f"*{host[place:]}" for place, letter in enumerate(host) if letter == ".")
+        known = self._settings.credentials
+        found = next((known[each] for each in (host, parts.hostname or "", *above) if each in known), None)
+        if found is None:
+            return address
+        if found.token:
+            return f"{parts.scheme}://{host}/t/{found.token}{parts.path}"
+        return f"{parts.scheme}://{quote(found.user, safe='')}:{quote(found.password, safe='')}@{host}{parts.path}"
 
 
 def _filled(text: str, variables: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ Source: conda's documentation, "Using the .condarc conda configuration file" and
 files are merged, environment variables); mamba's ``mirrored_channels``.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 from ocibuild.core.errors import UsageError
 
-__all__ = ["ChannelPriority", "CondaSettings", "read_conda_settings"]
+__all__ = ["ChannelPriority", "CondaSettings", "Credential", "read_conda_settings"]
 
 ChannelPriority = Literal["strict", "flexible", "disabled"]
 
@@ -26,12 +27,22 @@ _NO = frozenset({"0", "false", "no", "off"})
 
 
 @dataclass(frozen=True, slots=True)
+class Credential:
+    """What a server is shown: a token of anaconda.org's kind, which stands in the path, or a user and password."""
+
+    token: str = ""
+    user: str = ""
+    password: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CondaSettings:
     """Where channels are. Addresses may hold credentials or tokens: never show or record them as they are.
 
     ``alias`` is what stands before a channel's name, None for the public default; ``custom`` maps a name to what stands
     before it instead; ``mirrors`` maps a name to whole addresses, the first one counts; ``multi`` maps a name to the
-    channels that it stands for, ``defaults`` among them. ``channels`` are used behind those that an environment names.
+    channels that it stands for, ``defaults`` among them; ``credentials`` maps a host (or ``*.DOMAIN``) to what it is
+    shown. ``channels`` are used behind those that an environment names.
     """
 
     channels: tuple[str, ...] = ()
@@ -39,6 +50,7 @@ class CondaSettings:
     custom: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     mirrors: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     multi: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    credentials: Mapping[str, "Credential"] = field(default_factory=lambda: MappingProxyType({}))
     priority: ChannelPriority | None = None
     verifies_tls: bool = True
     is_offline: bool = False
@@ -52,6 +64,7 @@ class CondaSettings:
             custom=MappingProxyType({**other.custom, **self.custom}),
             mirrors=MappingProxyType({**other.mirrors, **self.mirrors}),
             multi=MappingProxyType({**other.multi, **{name: _distinct(texts) for name, texts in multi.items()}}),
+            credentials=MappingProxyType({**other.credentials, **self.credentials}),
             priority=self.priority or other.priority,
             verifies_tls=self.verifies_tls and other.verifies_tls,
             is_offline=self.is_offline or other.is_offline,
@@ -61,12 +74,14 @@ class CondaSettings:
 def read_conda_settings(environment: Mapping[str, str], *, home: Path, system: Path = Path("/")) -> CondaSettings:
     """The settings of conda and mamba, from their files and the variables ``CONDA_*``, which come first.
 
-    A file that cannot be read as what it is, is a UsageError naming it; one that does not exist is no settings.
+    Credentials are those that ``rattler auth login`` or ``pixi auth login`` wrote into a file, but for bearer tokens. A
+    file that cannot be read as what it is, is a UsageError naming it; one that does not exist is no settings.
     """
     settings = _from_variables(environment)
     for path in reversed(_files(environment, home, system)):
         settings = settings.over(_from_file(path, environment))
-    return settings
+    named = environment.get("RATTLER_AUTH_FILE")
+    return settings.over(_credentials(Path(named) if named else home / ".rattler/credentials.json"))
 
 
 def _files(environment: Mapping[str, str], home: Path, system: Path) -> list[Path]:
@@ -131,6 +146,25 @@ def _from_mapping(value: Mapping[str, Any], environment: Mapping[str, str]) -> C
         verifies_tls=value.get("ssl_verify", True) is not False,
         is_offline=value.get("offline") is True,
     )
+
+
+def _credentials(path: Path) -> CondaSettings:
+    """What rattler keeps of each host, in its own format."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
+        return CondaSettings()
+    except (OSError, ValueError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+        raise UsageError(f"rattler's file of credentials {path} cannot be read: {error}") from error
+    found: dict[str, Credential] = {}
+    for host, kinds in value.items() if isinstance(value, dict) else ():
+        kind = kinds if isinstance(kinds, dict) else {}
+        basic = kind.get("BasicHTTP")
+        if isinstance(kind.get("CondaToken"), str):
+            found[host] = Credential(token=kind["CondaToken"])
+        elif isinstance(basic, dict):
+            found[host] = Credential(user=str(basic.get("username", "")), password=str(basic.get("password", "")))
+    return CondaSettings(credentials=MappingProxyType(found))
 
 
 def _from_variables(environment: Mapping[str, str]) -> CondaSettings:

@@ -98,9 +98,7 @@ def gateway_error(text: str, channels: Channels, *, offline: bool) -> OcibuildEr
     url = _URL.search(text)
     hint = None
     if code in (401, 403):
-        hint = (
-            "the channel wants other credentials: a token or user in its URL in .condarc, rattler auth login, ~/.netrc"
-        )
+        hint = "the channel wants other credentials: a token or user in its URL in .condarc, or ~/.netrc"
     elif "certificate" in text.lower():
         hint = "name the server's CA with SSL_CERT_FILE"
     return NetworkError(

@@ -1,7 +1,7 @@
 """rattler, which solves conda environments: the one module that imports it.
 
-It is told everything: the channels' addresses, the platform, the virtual packages. Of this machine it takes proxies,
-certificates and the credentials that ``rattler auth login`` or ``~/.netrc`` hold.
+It is told everything: the channels' addresses with their credentials, the platform, the virtual packages. Of this
+machine it takes proxies, certificates and ``~/.netrc``.
 """
 
 import asyncio

@@ -4,7 +4,7 @@ import pytest
 
 from ocibuild.core.asks import CondaChannelAsk, Origin
 from ocibuild.ecosystem.conda.channel import Channels, channel_address
-from ocibuild.ecosystem.conda.configuration import CondaSettings
+from ocibuild.ecosystem.conda.configuration import CondaSettings, Credential
 
 ORIGIN = Origin("environment.yml", 2)
 PUBLIC = "https://conda.anaconda.org"
@@ -102,3 +102,25 @@ def test_packages_are_known_by_the_longest_address() -> None:
     assert channel is not None
     assert channel.source == "team/label/dev"
     assert found.of_url("https://host/other/noarch/x-1-0.conda") is None
+
+
+def test_credentials_of_the_machine() -> None:
+    known = {
+        "conda.anaconda.org": Credential(token="tok"), "*.example": Credential(user="u", password="p/w"),
+        "host:8080": Credential(user="x", password="y"),
+    }  # fmt: skip
+    settings = CondaSettings(credentials=known)
+    names = (
+        "conda-forge",
+        "https://a.b.example/team",
+        "http://host:8080/x",
+        "https://me@c.example/y",
+        "https://host/z",
+    )
+    found = channels(*names, "nodefaults", settings=settings)
+    assert [address for _, _, address in listed(found)] == [
+        f"{PUBLIC}/t/tok/conda-forge/", "https://u:p%2Fw@a.b.example/team/", "http://x:y@host:8080/x/",
+        "https://me@c.example/y/", "https://host/z/",
+    ]  # fmt: skip
+    assert [name for name, _, _ in listed(found)][:2] == ["conda-forge", "https://a.b.example/team"]
+    assert {"tok", "p/w", "y"} <= set(found.secrets)

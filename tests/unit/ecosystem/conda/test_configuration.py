@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from ocibuild.core.errors import UsageError
-from ocibuild.ecosystem.conda.configuration import CondaSettings, read_conda_settings
+from ocibuild.ecosystem.conda.configuration import CondaSettings, Credential, read_conda_settings
 
 
 def write(path: Path, text: str) -> None:
@@ -111,3 +111,17 @@ def test_what_is_wrong_is_named(home: Path, system: Path, text: str) -> None:
 def test_a_wrong_variable(home: Path, system: Path) -> None:
     with pytest.raises(UsageError, match="CONDA_CHANNEL_PRIORITY"):
         read_conda_settings({"CONDA_CHANNEL_PRIORITY": "x"}, home=home, system=system)
+
+
+def test_credentials_that_rattler_keeps(home: Path, system: Path, tmp_path: Path) -> None:
+    text = """{"host": {"CondaToken": "tok"}, "*.b": {"BasicHTTP": {"username": "u", "password": "p"}},
+               "c": {"BearerToken": "x"}, "d": 3}"""
+    expected = {"host": Credential(token="tok"), "*.b": Credential(user="u", password="p")}
+    write(home / ".rattler/credentials.json", text)
+    assert dict(read_conda_settings({}, home=home, system=system).credentials) == expected
+    write(tmp_path / "named", "{}")
+    named = {"RATTLER_AUTH_FILE": str(tmp_path / "named")}
+    assert dict(read_conda_settings(named, home=home, system=system).credentials) == {}
+    write(tmp_path / "named", "{")
+    with pytest.raises(UsageError, match="named"):
+        read_conda_settings(named, home=home, system=system)
