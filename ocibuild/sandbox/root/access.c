@@ -5,12 +5,11 @@
 struct owner owner_seen(enum zone zone, int directory, const char *outside, int flags, const struct stat *object) {
     struct owner owner = {.uid = object->st_uid, .gid = object->st_gid};
     struct file_key key;
-    if (zone == IN_ROOT && owners_may_know(object->st_ino) && !file_key_at(directory, outside, flags, &key) &&
-        find_owner(key, &owner))
-        return owner;
-    bool is_file = S_ISREG(object->st_mode) || S_ISDIR(object->st_mode) || S_ISLNK(object->st_mode);
-    if (zone == IN_ROOT && is_file)
-        return (struct owner){0, 0};
+    if (zone == IN_ROOT) {
+        bool is_recorded = owners_may_know(object->st_ino) && !file_key_at(directory, outside, flags, &key) &&
+                           find_owner(key, &owner);
+        return is_recorded ? owner : (struct owner){0, 0};
+    }
     /* Pipes, terminals, /proc: what is this user's on the machine is the program's own. */
     const struct identity *identity = &current_process()->identity;
     if (owner.uid == outside_uid)

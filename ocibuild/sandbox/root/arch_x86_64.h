@@ -19,9 +19,6 @@
 #endif
 /* Calls behind this one did not exist when this was written; they are answered with ENOSYS. */
 #define ARCH_LAST_KNOWN_CALL 469
-/* x32 programs use the same numbers with this bit. */
-#define ARCH_FOREIGN_CALL_BIT 0x40000000
-
 static inline void context_get_arguments(const struct ucontext *context, unsigned long arguments[6]) {
     const struct sigcontext *registers = &context->uc_mcontext;
     arguments[0] = registers->rdi;
@@ -58,11 +55,7 @@ static inline void context_set_instruction(struct ucontext *context, unsigned lo
     context->uc_mcontext.rip = address;
 }
 
-static inline unsigned long context_stack(const struct ucontext *context) {
-    return context->uc_mcontext.rsp;
-}
-
-/* A register that a system call keeps; the gate (gate.c) borrows it. */
+/* A register that a system call keeps; the gate (trap.c) borrows it. */
 static inline unsigned long context_kept_register(const struct ucontext *context) {
     return context->uc_mcontext.rbx;
 }

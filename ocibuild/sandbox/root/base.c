@@ -4,7 +4,7 @@
 #include <asm/signal.h>
 #include <linux/mman.h>
 
-enum { PAGE = 4096 };
+unsigned long page_size = 4096;
 
 size_t string_length(const char *string) {
     size_t length = 0;
@@ -177,7 +177,7 @@ bool is_readable(const void *address, size_t size) {
     uintptr_t first = (uintptr_t)address, end = first + size;
     if (end < first)
         return false;
-    for (uintptr_t at = first; at < end; at = (at | (PAGE - 1)) + 1)
+    for (uintptr_t at = first; at < end; at = (at | (page_size - 1)) + 1)
         if (!can_read_page_of(at))
             return false;
     return true;
@@ -185,7 +185,7 @@ bool is_readable(const void *address, size_t size) {
 
 long fetch_string(char *to, size_t size, const char *from) {
     for (size_t length = 0; length < size; length++) {
-        bool enters_page = length == 0 || ((uintptr_t)(from + length) & (PAGE - 1)) == 0;
+        bool enters_page = length == 0 || ((uintptr_t)(from + length) & (page_size - 1)) == 0;
         if (enters_page && !can_read_page_of((uintptr_t)(from + length)))
             return -EFAULT;
         to[length] = from[length];

@@ -32,6 +32,9 @@
 /* The kernel's own limit (PATH_MAX), the ending zero included. */
 enum { PATH_SIZE = 4096 };
 
+/* The kernel's page, in bytes: 4 KiB, but up to 64 KiB on aarch64 (AT_PAGESZ). */
+extern unsigned long page_size;
+
 #define LENGTH_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /*

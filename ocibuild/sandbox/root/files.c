@@ -5,6 +5,7 @@
 #include "path.h"
 #include "proc.h"
 #include "process.h"
+#include "signals.h"
 #include "state.h"
 #include "trap.h"
 
@@ -124,13 +125,14 @@ static long open_file(struct call *call, int directory, const char *name, const 
     unsigned flags = (unsigned)how->flags;
     bool is_temporary = (flags & O_TMPFILE) == O_TMPFILE;
     bool is_exclusive = (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL) && !is_temporary;
-    long result = find_place(&place, directory, name, follow_unless((flags & O_NOFOLLOW) || is_exclusive) | WANT_OBJECT);
-    if (result)
-        return result;
-    if ((result = check_open(&place, flags)))
+    unsigned wanted = follow_unless((flags & O_NOFOLLOW) || is_exclusive) | WANT_OBJECT;
+    if (how->resolve & RESOLVE_NO_SYMLINKS)
+        wanted |= REFUSE_LINKS;
+    long result = find_place(&place, directory, name, wanted);
+    if (result || (result = check_open(&place, flags)))
         return result;
     if (place.zone == IN_PROC) {
-        result = open_proc_view(&place, (int)flags);
+        result = open_proc_view(&place, (int)flags, context_mask(call->context));
         if (result != -ENOSYS)
             return result;
     }

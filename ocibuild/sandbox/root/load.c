@@ -4,10 +4,10 @@
 #include <linux/elf.h>
 #include <linux/mman.h>
 
-enum { PAGE = 4096, HEADER_LIMIT = 64 };
+enum { HEADER_LIMIT = 64 };
 
-#define PAGE_START(address) ((address) & ~(unsigned long)(PAGE - 1))
-#define PAGE_END(address) PAGE_START((address) + PAGE - 1)
+#define PAGE_START(address) ((address) & ~(page_size - 1))
+#define PAGE_END(address) PAGE_START((address) + page_size - 1)
 
 struct program_headers {
     Elf64_Ehdr file;
@@ -64,7 +64,7 @@ static int protection_of(const Elf64_Phdr *header) {
 
 /* Room for all segments of a file that may lie anywhere; the difference to the addresses in the file. */
 static unsigned long find_base(const struct program_headers *headers, const char *name) {
-    unsigned long lowest = ~0UL, highest = 0, alignment = PAGE;
+    unsigned long lowest = ~0UL, highest = 0, alignment = page_size;
     for (unsigned at = 0; at < headers->file.e_phnum; at++) {
         const Elf64_Phdr *header = &headers->all[at];
         if (header->p_type != PT_LOAD)

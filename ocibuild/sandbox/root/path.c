@@ -405,6 +405,10 @@ static enum step take_step(struct walk *walk, unsigned wanted, long *result) {
     }
     if (S_ISLNK(place->object.st_mode) && (!is_last || (wanted & FOLLOW_LAST) || place->has_trailing_slash)) {
         char target[PATH_SIZE];
+        if (wanted & REFUSE_LINKS) {
+            *result = -ELOOP;
+            return STEP_FAILED;
+        }
         bool is_left = place->zone == IN_PROC && !read_proc_link(place->outside, is_last, target);
         if (is_left) {
             place->parent = walk->folder;

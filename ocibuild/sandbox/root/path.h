@@ -34,6 +34,7 @@ enum find {
     FOLLOW_LAST = 1, /* a symbolic link at the end is followed */
     WANT_OBJECT = 2, /* `exists` and `object` are needed */
     WANT_WALK = 4,   /* `inside` and `parent` are needed */
+    REFUSE_LINKS = 8, /* a symbolic link that would have to be followed is -ELOOP */
 };
 
 /*

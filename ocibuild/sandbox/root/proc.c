@@ -5,6 +5,7 @@
 #include "proc.h"
 
 #include "process.h"
+#include "signals.h"
 #include "state.h"
 
 #include <linux/memfd.h>
@@ -123,6 +124,8 @@ struct view {
     struct text written;
     char root_mount[PATH_SIZE];    /* the mount point that holds the root */
     const struct process *process; /* whose file it is */
+    bool is_own;                   /* the calling process' */
+    uint64_t signal_mask;          /* then: what the program blocks */
 };
 typedef void (*line_function)(struct view *view, char *line);
 
@@ -251,10 +254,11 @@ static void write_numbers(struct view *view, const char *name, const uint32_t *n
     write_text(view, bytes);
 }
 
-static void write_capabilities(struct view *view, const char *name, uint64_t capabilities) {
+/* A set of capabilities or signals: sixteen digits. */
+static void write_set(struct view *view, const char *name, uint64_t set) {
     char bytes[64], digits[20];
     struct text text = text_in(bytes, sizeof bytes), number = text_in(digits, sizeof digits);
-    add_hexadecimal(&number, capabilities);
+    add_hexadecimal(&number, set);
     add(&text, name);
     add(&text, "\t");
     for (size_t zeros = 16 - number.length; zeros; zeros--)
@@ -262,6 +266,14 @@ static void write_capabilities(struct view *view, const char *name, uint64_t cap
     add(&text, digits);
     add(&text, "\n");
     write_text(view, bytes);
+}
+
+/* Each process catches SIGSYS; of another it is not known whether its program does as well. */
+static void write_caught(struct view *view, const char *digits) {
+    uint64_t caught = read_hexadecimal(&digits);
+    if (!view->is_own || !program_catches_sigsys())
+        caught = harmless_mask(caught);
+    write_set(view, "SigCgt:", caught);
 }
 
 static void write_status(struct view *view, char *line) {
@@ -273,15 +285,19 @@ static void write_status(struct view *view, char *line) {
     else if (starts_with(line, "Groups:"))
         write_numbers(view, "Groups:", identity->groups, identity->group_count, " ");
     else if (starts_with(line, "CapInh:"))
-        write_capabilities(view, "CapInh:", identity->inheritable);
+        write_set(view, "CapInh:", identity->inheritable);
     else if (starts_with(line, "CapPrm:"))
-        write_capabilities(view, "CapPrm:", identity->permitted);
+        write_set(view, "CapPrm:", identity->permitted);
     else if (starts_with(line, "CapEff:"))
-        write_capabilities(view, "CapEff:", identity->effective);
+        write_set(view, "CapEff:", identity->effective);
     else if (starts_with(line, "CapBnd:"))
-        write_capabilities(view, "CapBnd:", identity->bounding);
+        write_set(view, "CapBnd:", identity->bounding);
     else if (starts_with(line, "CapAmb:"))
-        write_capabilities(view, "CapAmb:", identity->ambient);
+        write_set(view, "CapAmb:", identity->ambient);
+    else if (starts_with(line, "SigBlk:") && view->is_own)
+        write_set(view, "SigBlk:", view->signal_mask);
+    else if (starts_with(line, "SigCgt:"))
+        write_caught(view, line + sizeof "SigCgt:");
     else if (starts_with(line, "NoNewPrivs:"))
         write_text(view, identity->no_new_privileges ? "NoNewPrivs:\t1\n" : "NoNewPrivs:\t0\n");
     else if (starts_with(line, "Seccomp:"))
@@ -301,7 +317,8 @@ static long view_status(struct view *view) {
     add_decimal(&text, (unsigned long)kernel(__NR_getpid));
     copy_string(path, sizeof path, view->place->outside);
     view->process = current_process();
-    if (!is_below(path, own)) {
+    view->is_own = is_below(path, own);
+    if (!view->is_own) {
         uint64_t mask;
         bool ignores;
         long length = read_command_line(path, bytes, sizeof bytes);
@@ -361,13 +378,13 @@ static const struct {
     {"auxv", view_auxiliary},
 };
 
-long open_proc_view(const struct place *place, int flags) {
+long open_proc_view(const struct place *place, int flags, uint64_t signal_mask) {
     if ((flags & O_ACCMODE) != O_RDONLY || (flags & (O_PATH | O_DIRECTORY)))
         return -ENOSYS;
     for (size_t at = 0; at < LENGTH_OF(VIEWS); at++) {
         if (!strings_are_equal(last_component(place->outside), VIEWS[at].name))
             continue;
-        struct view view = {.place = place};
+        struct view view = {.place = place, .signal_mask = signal_mask};
         view.written = text_in(view.bytes, sizeof view.bytes);
         long target = kernel(__NR_memfd_create, VIEWS[at].name, flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
         if (failed(target))

@@ -25,7 +25,10 @@ bool is_translated_proc_name(const char *name, size_t length);
 bool read_proc_link(const char *outside, bool is_last, char *target);
 /* What readlink(2) shows of it; its length. */
 long show_proc_link(const char *outside, char *target);
-/* A descriptor of the translated content of a file of /proc; -ENOSYS where the file needs no translating. */
-long open_proc_view(const struct place *place, int flags);
+/*
+ * A descriptor of the translated content of a file of /proc; -ENOSYS where the file needs no translating. `signal_mask` is
+ * the program's, which is not the one that the kernel knows at this moment.
+ */
+long open_proc_view(const struct place *place, int flags, uint64_t signal_mask);
 
 #endif

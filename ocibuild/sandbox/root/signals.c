@@ -57,6 +57,10 @@ bool program_ignores_sigsys(void) {
     return program_action.handler == (void *)KEEP_IGNORED;
 }
 
+bool program_catches_sigsys(void) {
+    return program_action.handler != (void *)KEEP_IGNORED && program_action.handler != (void *)KEEP_DEFAULT;
+}
+
 void set_program_ignores_sigsys(bool ignores) {
     program_action.handler = (void *)(ignores ? (unsigned long)KEEP_IGNORED : (unsigned long)KEEP_DEFAULT);
 }

@@ -32,6 +32,7 @@ void deliver_sigsys(int signal, struct trap_information *information, struct uco
 /* Whether the program ignores SIGSYS, which the next program in this process inherits. */
 bool program_ignores_sigsys(void);
 void set_program_ignores_sigsys(bool ignores);
+bool program_catches_sigsys(void);
 
 uint64_t context_mask(const struct ucontext *context);
 /* The mask without SIGSYS: a thread that blocks it would be killed by its next trap. */

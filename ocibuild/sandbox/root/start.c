@@ -234,8 +234,7 @@ static void change_auxiliary(struct auxiliary *auxiliary, const char *name, cons
 }
 
 static void allow_code_on_stack(const void *stack) {
-    enum { PAGE = 4096 };
-    kernel(__NR_mprotect, (uintptr_t)stack & ~(uintptr_t)(PAGE - 1), PAGE,
+    kernel(__NR_mprotect, (uintptr_t)stack & ~(page_size - 1), page_size,
            PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN);
 }
 
@@ -281,10 +280,14 @@ void start(unsigned long *stack) {
     char **end = environment;
     while (*end)
         end++;
+    struct auxiliary *auxiliary = (struct auxiliary *)(end + 1);
+    for (const struct auxiliary *entry = auxiliary; entry->type != AT_NULL; entry++)
+        if (entry->type == AT_PAGESZ)
+            page_size = entry->value;
     outside_uid = (uint32_t)kernel(__NR_getuid);
     outside_gid = (uint32_t)kernel(__NR_getgid);
     if (count >= LOADER_ARGUMENTS && starts_with(words[0], LOADER_PREFIX))
-        become_program(stack, words, (struct auxiliary *)(end + 1));
+        become_program(stack, words, auxiliary);
     if (count >= 6 && strings_are_equal(words[1], "run"))
         begin_run(words, environment);
     give_up(126, "usage: ocibuild-root run STATE GROUPS FOLDER PROGRAM [ARGUMENT...]", NULL);

@@ -163,8 +163,8 @@ static void on_sigsys(int signal, struct trap_information *information, struct u
 }
 
 void install_trap_handler(void) {
-    long page = kernel(__NR_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (failed(page) || failed(kernel(__NR_madvise, page, 4096, MADV_WIPEONFORK)))
+    long page = kernel(__NR_mmap, 0, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (failed(page) || failed(kernel(__NR_madvise, page, page_size, MADV_WIPEONFORK)))
         give_up(126, "this kernel is older than Linux 4.14", NULL);
     memory_is_own = (uint32_t *)page;
     *memory_is_own = true;
