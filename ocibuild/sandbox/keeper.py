@@ -6,16 +6,18 @@ input and writes one pickled answer to its standard output; both ends are this p
 
 import os
 import pickle
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from subprocess import PIPE, Popen
 from typing import Any
 
 from ocibuild.core.atomic import map_os_error
 from ocibuild.core.errors import BuildError, ImageError, MachineError, OcibuildError
 from ocibuild.sandbox.capture import CapturedChange, capture_change
 from ocibuild.sandbox.execution import Identity
+from ocibuild.sandbox.kernel import die_with_parent
 from ocibuild.sandbox.ownership import StepJournal
 from ocibuild.sandbox.root_state import RootState, load_state, save_state
 from ocibuild.sandbox.selection import CaptureRules
@@ -95,16 +97,16 @@ def call(keeper: Sequence[str], operation: str, *arguments: Any, **options: Any)
     if not keeper:
         return _done(operation, arguments, options)
     command = [*keeper, sys.executable, "-P", "-m", _MODULE]
+    request = pickle.dumps((operation, arguments, options))
     try:
-        with Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
-            answer, complaint = process.communicate(pickle.dumps((operation, arguments, options)))
+        done = subprocess.run(command, input=request, capture_output=True, check=False)
     except OSError as error:
         raise MachineError(f"cannot start {keeper[0]}: {error.strerror}") from error
-    if process.returncode != 0:
+    if done.returncode != 0:
         raise MachineError(
-            f"the keeper of prepared roots ended with code {process.returncode}: {complaint.decode(errors='replace')}"
+            f"the keeper of prepared roots ended with code {done.returncode}: {done.stderr.decode(errors='replace')}"
         )
-    result = pickle.loads(answer)  # noqa: S301 - written by this very program
+    result = pickle.loads(done.stdout)  # noqa: S301 - written by this very program
     if isinstance(result, OcibuildError):
         raise result
     return result
@@ -122,7 +124,8 @@ def _done(operation: str, arguments: Sequence[Any], options: dict[str, Any]) -> 
 
 
 def main() -> None:
-    """Answer one request."""
+    """Answer one request. This process ends with the one that asked: a root is nobody's business afterwards."""
+    die_with_parent(signal.SIGKILL)
     os.umask(0o022)
     operation, arguments, options = pickle.load(sys.stdin.buffer)  # noqa: S301 - written by this very program
     try:

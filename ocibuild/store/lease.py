@@ -58,7 +58,7 @@ class Holder:
 
     def is_stale(self, *, idle_seconds: float) -> bool:
         """Whether the holder is certainly gone, or was not heard of for :data:`STALE_SECONDS`."""
-        if self.place == _place():
+        if self.place == _place() and _started(os.getpid()) is not None:  # there is a /proc to look at
             return _started(self.process_id) != self.started
         return idle_seconds > STALE_SECONDS
 

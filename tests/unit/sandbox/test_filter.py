@@ -69,13 +69,16 @@ def test_a_program_is_no_longer_than_the_kernel_takes() -> None:
         assert len(assemble(rules, audit_architecture=1)) // 8 <= 255  # a jump's distance is one byte
 
 
-def test_numbers_are_the_kernels_own() -> None:
-    """Those of this machine's headers, where they are installed."""
-    header = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
+@pytest.mark.parametrize(
+    ("architecture", "file"), [("x86_64", "x86_64-linux-gnu/asm/unistd_64.h"), ("aarch64", "asm-generic/unistd.h")]
+)
+def test_numbers_are_the_kernels_own(architecture: str, file: str) -> None:
+    """Those of the machine's headers, where they are installed."""
+    header = Path("/usr/include", file)
     if not header.exists():
         pytest.skip("linux-libc-dev is not installed")
     words = [line.split() for line in header.read_text().splitlines() if line.startswith("#define __NR_")]
-    known = {name.removeprefix("__NR_"): int(number) for _, name, number in words}
-    listed = _NUMBERS["x86_64"]
+    known = {word[1].removeprefix("__NR_"): int(word[2]) for word in words if word[2].isdigit()}
+    listed = _NUMBERS[architecture]
     assert {name: known[name] for name in listed if name in known} == {n: v for n, v in listed.items() if n in known}
     assert len(listed.keys() & known.keys()) > 20

@@ -371,3 +371,27 @@ def test_raw_tar_is_read_as_it_is(tmp_path: Path) -> None:
     compression = type(piece.ranges[0].compression)("none")
     made_root(tmp_path / "root").move(Chain((Piece("k", piece.table, (BlobRange(blob, 0, len(raw), compression),)),)))
     assert (tmp_path / "root" / "tree" / "file").read_bytes() == b"plain"
+
+
+def test_the_keeper_ends_with_who_asked_it(tmp_path: Path) -> None:
+    """A killed build leaves nobody who writes into its root."""
+    made_root(tmp_path / "root")
+    fifo = tmp_path / "blob"
+    os.mkfifo(fifo)
+    piece = made_piece(tmp_path / "blobs", [Entry.file("file", b"x")])
+    blocked = Chain((replace(piece, ranges=(replace(piece.ranges[0], blob=fifo),)),))  # the keeper waits for its bytes
+    code = (
+        "import pickle, sys; from ocibuild.sandbox.prepared_root import PreparedRoot\n"
+        "folder, chain = pickle.load(sys.stdin.buffer)\n"
+        "PreparedRoot(folder, with_owners=False, keeper=('env',)).move(chain)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(pickle.dumps((RootFolder(tmp_path / "root"), blocked)))
+        process.stdin.close()
+        writer = os.open(fifo, os.O_WRONLY)  # returns when the keeper has opened it
+        process.kill()
+    with pytest.raises(BrokenPipeError):
+        while True:  # until the keeper's end of it is closed
+            os.write(writer, bytes(1 << 16))
+    os.close(writer)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ocibuild.core.errors import OcibuildError
+from ocibuild.store import lease
 from ocibuild.store.eviction import GRACE_SECONDS, prune, usage
 from ocibuild.store.lease import STALE_SECONDS, Holder
 from ocibuild.store.roots import MOST_IDLE_ROOTS, PreparedRoots, RootFolder
@@ -177,3 +178,11 @@ def test_roots_are_counted_and_pruned_with_the_store(tmp_path: Path, roots: Prep
     (evicted,) = prune(tmp_path, now=later, limit_bytes=10, most_age_seconds=None, remove_root=shutil.rmtree)
     assert evicted.size_bytes == 1000
     assert names(tmp_path) == []
+
+
+def test_without_proc_a_holder_is_not_taken_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = Holder.here()
+    assert not holder.is_stale(idle_seconds=0)
+    monkeypatch.setattr(lease, "_started", lambda _: None)
+    assert not holder.is_stale(idle_seconds=0)
+    assert holder.is_stale(idle_seconds=STALE_SECONDS + 1)
