@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -60,15 +59,16 @@ class PythonResolver:
         folder_in_image: str,
         options: BuildOptions,
         root: "StepRoot | None" = None,
-        image_environment: Mapping[str, str] = MappingProxyType({}),
+        builds: bool = True,
     ) -> PipResolution:
         """The packages of these asks and of the environment itself (pip) for ``target``.
 
-        Sources are built in ``root``, which sees ``image_environment``; without one they are left in ``missing`` of the
-        answer, which then is not final. Of this machine's environment nothing may fill ``${NAME}`` in requirements
-        files, for these are somebody else's and could send what it holds to an index of theirs: only the variables that
-        the user gives the image do. Raises what :func:`ocibuild.ecosystem.pip.resolve.resolve` raises, and a BuildError
-        with the backend's own words where a build fails.
+        Sources are built in ``root``. Without one, or without ``builds``, those whose wheel the store does not hold are
+        left in ``missing`` of the answer, which then is not final. Of this machine's environment nothing may fill
+        ``${NAME}`` in requirements files, for these are somebody else's and could send what it holds to an index of
+        theirs: only the variables that the user gives the image do. Raises what
+        :func:`ocibuild.ecosystem.pip.resolve.resolve` raises, and a BuildError with the backend's own words where a
+        build fails.
         """
         asks = _complete(asks, target, options)
         settings = self.settings()
@@ -91,8 +91,8 @@ class PythonResolver:
         # Imported here: most builds have no source to build.
         from ocibuild.work.python_wheels import resolve_with_builds  # noqa: PLC0415 - see above
 
-        builds = _Builds(self, asks, settings, target, root, folder, folder_in_image, options, image_environment)
-        return resolve_with_builds(ask, builds.maker(depth=0).wheel, first=found)
+        maker = _Builds(self, asks, settings, target, root, folder, folder_in_image, options).maker(depth=0)
+        return resolve_with_builds(ask, maker.wheel if builds else maker.known, first=found)
 
     def _asked(
         self,
@@ -152,7 +152,6 @@ class PythonResolver:
         folder_in_image: str,
         options: BuildOptions,
         root: "StepRoot | None",
-        image_environment: Mapping[str, str] = MappingProxyType({}),
     ) -> tuple[LockedPackage, ...]:
         """The packages of a lock, with the wheels of those that are built in the store (:mod:`.python_rebuilds`).
 
@@ -168,9 +167,7 @@ class PythonResolver:
         if root is None:
             raise _unbuildable([package.identity for package in built], target)
         complete = _complete(asks, target, options)
-        builds = _Builds(
-            self, complete, self.settings(), target, root, folder, folder_in_image, options, image_environment
-        )
+        builds = _Builds(self, complete, self.settings(), target, root, folder, folder_in_image, options)
         wheels = LockedWheels(
             locate=lambda wanted: self.locate(wanted, asks, target, folder=folder, options=options),
             maker=builds.maker_with,
@@ -208,7 +205,6 @@ class _Builds:
     folder: Path
     folder_in_image: str
     options: BuildOptions
-    image_environment: Mapping[str, str]
 
     def maker(self, *, depth: int) -> "WheelMaker":
         """A maker whose build environments are resolved, wheels for them built likewise."""
@@ -227,7 +223,6 @@ class _Builds:
             target=self.target,
             resolve=resolve_requirements,
             bodies=self._bodies,
-            environment=self.image_environment,
             events=resolver.events,
             repository_in_image=self.folder_in_image,
         )

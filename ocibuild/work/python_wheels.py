@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ocibuild.core.asks import Origin, PipAsks
-from ocibuild.core.atomic import map_os_error
+from ocibuild.core.atomic import PARTIAL_PREFIX, map_os_error
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import BuildError, MachineError
 from ocibuild.core.events import EventSink, TaskFinished, TaskStarted
@@ -61,6 +61,11 @@ class StepRoot(Protocol):
         """Equal for roots of equal content: of the base and the Debian packages, known without preparing."""
         ...
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the image sets, which a build sees too."""
+        ...
+
     def run(self, step: Step, mounts: Sequence[Mount], output: Callable[[bytes], None]) -> int:
         """Run the step with these folders mounted, tell what it says, and return its exit code.
 
@@ -73,7 +78,8 @@ class StepRoot(Protocol):
 Resolve = Callable[[PipAsks], PipResolution]
 Ask = Callable[[Mapping[str, BuiltWheel], Mapping[tuple[str, str], str]], PipResolution]
 """Resolve with these wheels, by the keys of their sources, and without these versions of names, for these reasons."""
-Build = Callable[[PythonSource], BuiltWheel]
+Build = Callable[[PythonSource], BuiltWheel | None]
+"""Gives the wheel of a source, or None where it is not to be built now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +87,8 @@ class WheelMaker:
     """Makes wheels for one Python in one root.
 
     ``resolve`` finds what a build requires, its own source packages built likewise; ``bodies`` brings the files of a
-    resolution's packages here. ``environment`` is what the image sets; ``repository_in_image`` is where the repository
-    will be. ``build_folder`` is where a build sees its files.
+    resolution's packages here. ``repository_in_image`` is where the repository will be; ``build_folder`` where a build
+    sees its files.
     """
 
     store: Store
@@ -91,7 +97,6 @@ class WheelMaker:
     target: PythonTarget
     resolve: Resolve
     bodies: Callable[[PipResolution], Mapping[str, Path]]
-    environment: Mapping[str, str]
     events: EventSink
     repository_in_image: str = ""
     build_folder: str = BUILD_FOLDER
@@ -102,11 +107,12 @@ class WheelMaker:
         With ``expected``, a wheel of the store that is another is built again. A BuildError shows the end of what the
         backend said. What fetching raises comes through.
         """
-        identity = self.sources.identity(source)
-        known = self._records().known(source, identity) if identity is not None else None
+        known = self.known(source)
         if known is not None and expected in (None, known.digest):
             return known
-        with tempfile.TemporaryDirectory(prefix="ocibuild-wheel-") as scratch:
+        # In the store and not in /tmp, which may be small, or mounted so that nothing in it can be executed.
+        self.store.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=self.store.folder) as scratch:
             place = Path(scratch)
             (place / "fetched").mkdir()
             fetched = self.sources.fetch(source, place / "fetched")
@@ -120,9 +126,14 @@ class WheelMaker:
             self.events(TaskFinished(f"wheel {source.key}"))
             return made
 
+    def known(self, source: PythonSource) -> BuiltWheel | None:
+        """The wheel of this source if the store has it and that is known without fetching the source."""
+        identity = self.sources.identity(source)
+        return self._records().known(source, identity) if identity is not None else None
+
     def _records(self) -> WheelRecords:
         places = (self.build_folder, self.repository_in_image)
-        return WheelRecords(self.store, self.target, self.root.key, self.environment, places)
+        return WheelRecords(self.store, self.target, self.root.key, self.root.environment, places)
 
     def _built(self, source: PythonSource, fetched: FetchedSource, scratch: Path) -> BuiltWheel:
         """Build with what pyproject.toml requires, and again with what the backend asks for besides."""
@@ -193,7 +204,7 @@ class WheelMaker:
             said.extend(data)
             del said[:-_MOST_OUTPUT_BYTES]
 
-        step = wheel_step(source, self.target, environment=self.environment, build_folder=self.build_folder)
+        step = wheel_step(source, self.target, environment=self.root.environment, build_folder=self.build_folder)
         exit_code = self.root.run(step, mounts, keep)
         if exit_code:
             raise build_failure(source, exit_code, said.decode("utf-8", "replace"))
@@ -218,8 +229,9 @@ class WheelMaker:
 def resolve_with_builds(ask: Ask, build: Build, *, first: PipResolution | None = None) -> PipResolution:
     """Ask until nothing is missing, building what is; ``first`` is what it answered without any wheel, where known.
 
-    A source that cannot be built is an error only if it is asked for again when the others are built: what they depend
-    on may have made it needless. An unsuitable version is not taken.
+    What is not built now stays ``missing`` in the answer. A source that cannot be built is an error only if it is asked
+    for again when the others are built: what they depend on may have made it needless. An unsuitable version is not
+    taken.
     """
     built: dict[str, BuiltWheel] = {}
     unsuitable: dict[tuple[str, str], str] = {}
@@ -233,11 +245,15 @@ def resolve_with_builds(ask: Ask, build: Build, *, first: PipResolution | None =
             if source.key in failed:
                 raise failed[source.key]
             try:
-                built[source.key] = build(source)
+                wheel = build(source)
+                if wheel is not None:
+                    built[source.key] = wheel
             except UnsuitableSourceError as error:
                 unsuitable[source.name, source.version] = error.message
             except BuildError as error:
                 failed[source.key] = error
         if len(built) + len(unsuitable) == before:
-            raise next(iter(failed.values()))
+            if failed:
+                raise next(iter(failed.values()))
+            return found
     raise BuildError(f"resolving still finds source packages to build after {_MOST_ROUNDS} rounds")

@@ -12,6 +12,7 @@ from ocibuild.core.errors import MachineError, OcibuildError, RepositoryError
 from ocibuild.core.package import Ecosystem
 from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.apt.database import DpkgDatabase
+from ocibuild.ecosystem.pip.source import PythonSource
 from ocibuild.ecosystem.pip.target import Libc, PythonTarget, debian_python, find_python
 from ocibuild.lock import Lock, PlatformLock
 from ocibuild.spec.options import BuildOptions
@@ -42,13 +43,15 @@ OnDebs = Callable[[PlatformLock, Mapping[str, str]], None]
 class Resolution:
     """A lock, where this machine finds its packages, and when (seconds since the epoch) that was found out.
 
-    ``addresses`` are of sources; ``urls`` are of single packages, by SHA-256, and come first.
+    ``addresses`` are of sources; ``urls`` are of single packages, by SHA-256, and come first. ``missing`` are sources
+    whose wheels are to be built: what they depend on is unknown until then, and not in the lock.
     """
 
     lock: PlatformLock
     addresses: Mapping[str, str]
     resolved: float
     urls: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    missing: tuple[PythonSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ class Resolver:
     """Resolves for one build. ``options`` say how fresh an answer must be, and as of when.
 
     ``build_root`` gives the root in which source packages are built: of a base, and the Debian packages of a lock with
-    the addresses of their sources. Without it a source package is an error.
+    the addresses of their sources. Without it a source package is an error. With ``builds`` False, for a plan, nothing
+    is built, and a resolution may have something ``missing``.
     """
 
     machine: Machine
@@ -65,14 +69,16 @@ class Resolver:
     apt: DebianResolver
     python: PythonResolver
     build_root: "Callable[[Base, PlatformLock, Mapping[str, str]], StepRoot] | None" = None
+    builds: bool = True
 
     def base_packages(self, suite: str, platform: Platform) -> Resolution:
         """The packages of ``apt:SUITE``."""
         key = state_key("base", suite, str(platform), self._archives())
 
-        def ask() -> tuple[PlatformLock, Mapping[str, str]]:
+        def ask() -> Resolution:
             found = self.apt.base(suite, platform)
-            return PlatformLock(f"apt:{suite}", packages=found.packages, sources=found.sources), found.addresses
+            lock = PlatformLock(f"apt:{suite}", packages=found.packages, sources=found.sources)
+            return self._resolution(lock, found.addresses)
 
         return self._kept(key, platform, ask)
 
@@ -96,20 +102,21 @@ class Resolver:
             [[str(ask), str(ask.origin)] for ask in apt],
             [[file.path, file.text] for file in (*pip.files, *pip.included, *pip.preferred)],
             [[text, str(origin)] for text, origin in pip.requirements],
-            [str(base.digest), str(platform), self._archives(), options.apt_recommends],
+            [str(base.digest), str(platform), self._archives(), options.apt_recommends, folder_in_image],
             [repr(source) for source in options.apt_sources],
             list(options.pip_options),
             "" if pip.is_empty else state_key(self.python.settings().state, sorted(options.environment.items())),
         )
 
-        def ask() -> tuple[PlatformLock, Mapping[str, str]]:
+        def ask() -> Resolution:
             return self._asked(apt, pip, base, folder_in_image, on_debs)
 
         return self._kept(key, platform, ask)
 
     def _asked(
         self, apt: tuple[AptAsk, ...], pip: PipAsks, base: Base, folder_in_image: str, on_debs: OnDebs
-    ) -> tuple[PlatformLock, Mapping[str, str]]:
+    ) -> Resolution:
+        missing: tuple[PythonSource, ...] = ()
         lock = PlatformLock(base.recorded_name, base.digest)
         addresses: dict[str, str] = {}
         if apt and _STATUS not in base.view:
@@ -134,13 +141,20 @@ class Resolver:
                 folder_in_image=folder_in_image,
                 options=self.options,
                 root=self.build_root(base, lock, addresses) if self.build_root else None,
+                builds=self.builds,
             )
-            if wheels.missing:
-                raise unbuildable(wheels.missing, target)
+            missing = wheels.missing
+            if missing and self.builds:
+                raise unbuildable(missing, target)
             addresses |= wheels.addresses
             facts = {"python": target.version, "libc": f"{target.libc.kind} {target.libc.major}.{target.libc.minor}"}
             lock = replace(lock, packages=(*lock.packages, *wheels.packages), target=MappingProxyType(facts))
-        return lock, addresses
+        return self._resolution(lock, addresses, missing)
+
+    def _resolution(
+        self, lock: PlatformLock, addresses: Mapping[str, str], missing: tuple[PythonSource, ...] = ()
+    ) -> Resolution:
+        return Resolution(lock, MappingProxyType(dict(addresses)), self.machine.now(), missing=missing)
 
     def _archives(self) -> list[str]:
         """What the user says about which Debian archives are asked, and of which day."""
@@ -149,9 +163,7 @@ class Resolver:
         told = [f"{name}={value}" for name, value in variables if name.startswith("OCIBUILD_APT_")]
         return [str(options.as_of), str(options.apt_mirror), *told]
 
-    def _kept(
-        self, key: str, platform: Platform, ask: Callable[[], tuple[PlatformLock, Mapping[str, str]]]
-    ) -> Resolution:
+    def _kept(self, key: str, platform: Platform, ask: Callable[[], Resolution]) -> Resolution:
         store = self.machine.store
         if not self.options.refresh:
             known = _read(store.records.get(_KIND, key), platform)
@@ -159,12 +171,13 @@ class Resolver:
             limit = DEFAULT_MAX_AGE_SECONDS if most is None else most
             if known is not None and self.machine.now() - known.resolved <= limit and self._is_current(known.lock):
                 return known
-        lock, addresses = ask()
-        resolved = self.machine.now()
-        if not any("@" in address for address in addresses.values()):  # credentials are not written down
-            text = Lock({platform: lock}).to_text()
-            store.records.put(_KIND, key, {"lock": text, "addresses": dict(addresses), "resolved": resolved})
-        return Resolution(lock, MappingProxyType(dict(addresses)), resolved)
+        found = ask()
+        # Credentials are not written down, nor is what is not final.
+        if not found.missing and not any("@" in address for address in found.addresses.values()):
+            text = Lock({platform: found.lock}).to_text()
+            value = {"lock": text, "addresses": dict(found.addresses), "resolved": found.resolved}
+            store.records.put(_KIND, key, value)
+        return found
 
     def _is_current(self, lock: PlatformLock) -> bool:
         """Whether what was made of the repository's own files, or built, is still to be had."""

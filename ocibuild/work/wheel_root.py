@@ -1,6 +1,6 @@
 """The sandbox as the root in which wheels are built: the base and its Debian packages, as steps see them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ocibuild.core.step import Step
@@ -21,6 +21,11 @@ class SandboxRoot:
     key: str
     runner: StepRunner
     below: Callable[[], Sequence[MadeLayer]]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """See :class:`~ocibuild.work.python_wheels.StepRoot`."""
+        return self.runner.environment
 
     def run(self, step: Step, mounts: Sequence[Mount], output: Callable[[bytes], None]) -> int:
         """See :class:`~ocibuild.work.python_wheels.StepRoot`. A MachineError where no rung works here."""

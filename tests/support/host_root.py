@@ -21,6 +21,7 @@ class HostRoot:
 
     def __init__(self, key: str = "host") -> None:
         self.key = key
+        self.environment: dict[str, str] = {}
         self.ran: list[str] = []
         self.outputs: list[bytes] = []
 

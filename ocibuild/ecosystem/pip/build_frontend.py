@@ -89,19 +89,19 @@ def _unpack(archive: Path, folder: Path) -> None:
     if zipfile.is_zipfile(archive):
         _unzip(archive, folder)
         return
+    safely: Dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # noqa: UP006 - 3.8
     with tarfile.open(archive) as file:
-        members = file.getmembers()
+        members = [member for member in file.getmembers() if not (member.isdev() or member.name.strip("/.") == "")]
         strip = _has_one_folder([member.name for member in members])
         for member in members:
             member.name = _placed(member.name, strip=strip)
             if member.islnk():  # a hard link names a member, a symbolic one does not
                 member.linkname = _placed(member.linkname, strip=strip)
-            if not member.name:
-                continue
-            if hasattr(tarfile, "data_filter"):
-                file.extract(member, folder, filter="data")
-            else:
-                file.extract(member, folder)
+            # As pip does: of a mode only whether it runs, of owners nothing.
+            member.mode = 0o755 if member.isdir() or member.mode & _EXECUTABLE_BITS else 0o644
+            member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
+            if member.name:
+                file.extract(member, folder, **safely)
 
 
 def _unzip(archive: Path, folder: Path) -> None:
@@ -112,8 +112,8 @@ def _unzip(archive: Path, folder: Path) -> None:
             info.filename = _placed(info.filename, strip=strip) + ("/" if info.is_dir() else "")
             if info.filename.strip("/"):
                 path = Path(file.extract(info, folder))
-                if not info.is_dir() and mode & _EXECUTABLE_BITS:
-                    path.chmod(path.stat().st_mode | _EXECUTABLE_BITS)
+                if not info.is_dir():
+                    path.chmod(0o755 if mode & _EXECUTABLE_BITS else 0o644)
 
 
 def _has_one_folder(names: List[str]) -> bool:  # noqa: UP006 - 3.8

@@ -21,12 +21,27 @@ from ocibuild.ecosystem.pip.prefix import prefix_interpreter
 from ocibuild.ecosystem.pip.source import PythonSource
 from ocibuild.ecosystem.pip.target import PythonTarget
 
-__all__ = ["BUILD_FOLDER", "BuildAnswer", "build_failure", "read_answer", "wheel_step", "write_request"]
+__all__ = [
+    "BUILD_FOLDER",
+    "ENVIRONMENT",
+    "SOURCE",
+    "BuildAnswer",
+    "build_failure",
+    "read_answer",
+    "wheel_step",
+    "write_request",
+]
 
 BUILD_FOLDER = "/tmp/ocibuild-wheel"  # noqa: S108 - a path in the image, where the folder is put while the step runs
 """Where the folder of a build appears in the root: always the same, since compilers write it into what they make."""
 
-ENVIRONMENT, SOURCE, OUTPUT = "environment", "source", "output"
+ENVIRONMENT = "environment"
+"""The folder of a build's environment in its folder."""
+
+SOURCE = "source"
+"""The folder of the source there."""
+
+_OUTPUT = "output"
 _LARGEST_RESULT_BYTES = 1 << 20
 _FRONTEND = "build_frontend.py"
 _HEADER = re.compile(r"fatal error: (\S+\.h(?:pp)?): No such file")
@@ -93,9 +108,9 @@ def write_request(
     in the image, ``source_in_image``. ``requires`` are the requirements that the environment was made with. What an
     earlier run answered is taken away.
     """
-    for name in ("home", "tmp", OUTPUT):
+    for name in ("home", "tmp", _OUTPUT):
         (folder / name).mkdir(exist_ok=True)
-    (folder / OUTPUT / "result.json").unlink(missing_ok=True)
+    (folder / _OUTPUT / "result.json").unlink(missing_ok=True)
     (folder / _FRONTEND).write_bytes(Path(__file__).with_name(_FRONTEND).read_bytes())
     request = {
         "archive": f"{build_folder}/{archive}" if archive else "",
@@ -106,7 +121,7 @@ def write_request(
         "editable": source.is_editable,
         "settings": _settings(source),
         "known_requires": sorted(requires),
-        "output": f"{build_folder}/{OUTPUT}",
+        "output": f"{build_folder}/{_OUTPUT}",
     }
     (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
 
@@ -126,17 +141,19 @@ def read_answer(folder: Path, source: PythonSource) -> BuildAnswer:
     A BuildError where there is no answer, or the wheel that it names is no regular file beside it.
     """
     where = f"building a wheel of {source}"
-    path = folder / OUTPUT / "result.json"
+    path = folder / _OUTPUT / "result.json"
     try:
+        if not stat.S_ISDIR(path.parent.lstat().st_mode):
+            raise BuildError(f"{where}: the build put something else in place of the folder for its wheel")
         value = json.loads(_read_regular(path))
         requires, name = value.get("requires"), value.get("wheel")
         if isinstance(requires, list) and all(isinstance(each, str) for each in requires):
             return BuildAnswer(requires=tuple(requires))
         if isinstance(name, str) and "/" not in name and name.endswith(".whl"):
-            wheel = folder / OUTPUT / name
+            wheel = folder / _OUTPUT / name
             if stat.S_ISREG(wheel.lstat().st_mode):
                 return BuildAnswer(wheel)
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise BuildError(f"{where}: the build gave no answer that can be read: {error}") from error
     raise BuildError(f"{where}: the build answered {str(value)[:200]!r}, which names no wheel")
 
