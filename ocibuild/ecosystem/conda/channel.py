@@ -23,6 +23,7 @@ _VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})")
 _SPEC = re.compile(r"(?P<channel>[^\s\[\]<>=!]+?)(?P<subdir>/(?:noarch|linux-[a-z0-9]+))?::")
 _PLATFORM = re.compile(r"/(?:noarch|linux-[a-z0-9]+|osx-[a-z0-9]+|win-[a-z0-9]+)$")
 _ANACONDA = re.compile(r"/(pkgs/(?:main|r|msys2|free|pro))$")
+_NO_CHANNEL = re.compile(r"\A\Z|[\x00-\x20\x7f]")
 _DEFAULT_CHANNEL = "conda-forge"
 _NO_DEFAULTS = "nodefaults"
 
@@ -72,8 +73,11 @@ class ChannelGroup:
 
 
 def without_credentials(address: str) -> str:
-    """The address without userinfo and token."""
-    return _TOKEN.sub("", split_userinfo(address)[0])
+    """The address without userinfo and token, for messages and locks; of what is malformed nothing is shown."""
+    try:
+        return _TOKEN.sub("", split_userinfo(address)[0])
+    except ValueError:
+        return "(a malformed URL)"
 
 
 class Channels:
@@ -161,6 +165,9 @@ class Channels:
 
     def _channel(self, text: str, origin: Origin | None, *, is_own: bool = False) -> Channel:
         """The channel of a name, URL or path; ``is_own`` where the machine's user names it, and no repository."""
+        if _NO_CHANNEL.search(text) or not _is_url(text):
+            shown = without_credentials(text)
+            raise _at(origin, f"{shown!r} is no channel", hint="write a name such as conda-forge, or a URL")
         name, address = self._identified(text, origin, is_own=is_own)
         address = self._with_credential(address)
         known = self._by_address.get(address)
@@ -193,11 +200,7 @@ class Channels:
     def _folder_of(self, text: str, origin: Origin | None, *, is_own: bool) -> Path:
         path = Path(text).expanduser() if is_own else (self._folder / text).resolve()
         if not is_own and not path.is_relative_to(self._folder.resolve()):
-            raise RepositoryError(
-                f"the channel {text} is outside the repository",
-                file=origin.file if origin else None,
-                line=origin.line if origin else None,
-            )
+            raise _at(origin, f"the channel {text} is outside the repository")
         return path.absolute()
 
     def _address_of(self, name: str) -> str:
@@ -225,6 +228,21 @@ class Channels:
         if found.token:
             return f"{parts.scheme}://{host}/t/{found.token}{parts.path}"
         return f"{parts.scheme}://{quote(found.user, safe='')}:{quote(found.password, safe='')}@{host}{parts.path}"
+
+
+def _is_url(text: str) -> bool:
+    """Whether the text, where it has the form of a URL, is one."""
+    try:
+        parts = urlsplit(text)
+        return "://" not in text or ((parts.port or 1) > 0 and bool(parts.netloc or parts.path))
+    except ValueError:
+        return False
+
+
+def _at(origin: Origin | None, message: str, *, hint: str | None = None) -> RepositoryError:
+    return RepositoryError(
+        message, file=origin.file if origin else None, line=origin.line if origin else None, hint=hint
+    )
 
 
 def _filled(text: str, variables: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """What installing one conda package writes where: rattler's rules, without touching a file system."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -120,7 +121,7 @@ class Installation:
         paths.append(self._in_image(self._record_place))
         found = set(paths)
         if len(found) != len(paths):
-            twice = next(path for number, path in enumerate(sorted(paths)) if path == sorted(paths)[number - 1])
+            twice = min(path for path, count in Counter(paths).items() if count > 1)
             raise self._error(f"two files would be /{twice}")
         for path in (*paths, *self.folders):
             blocked = found.intersection(ancestors(path))

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ocibuild.core.asks import CondaLockFile, Origin, PipAsks, RequirementsFile
@@ -18,7 +19,7 @@ from ocibuild.core.package import LockedPackage
 from ocibuild.ecosystem.conda.channel import without_credentials
 from ocibuild.ecosystem.conda.record import NOARCH
 from ocibuild.ecosystem.conda.selection import locked_packages
-from ocibuild.ecosystem.conda.solver import Record, Solver, load_rattler
+from ocibuild.ecosystem.conda.solver import Record, Solver, load_rattler, reading_errors
 
 __all__ = ["LockFilePackages", "read_lock_file"]
 
@@ -139,31 +140,31 @@ def _explicit(lock: CondaLockFile, solver: Solver) -> Iterator[_Listed]:
 
 def _from_rattler(lock: CondaLockFile, solver: Solver) -> tuple[list[_Listed], PipAsks]:
     origin = Origin(lock.path)
-    environment, platform = _environment(lock, solver)
+    rattler = load_rattler()
     listed, lines = [], []
-    for package in environment.packages(platform) or ():
-        kind = type(package).__name__
-        if kind == "PypiLockedPackage":
-            lines.append(_requirement(package))
-        elif kind == "CondaLockedBinaryPackage":
-            record: Record = json.loads(package.repo_data_record().to_json())
-            listed.append(_Listed(record, origin))
-        else:
-            raise _at(origin, f"{package.name} is locked as source, and would have to be built")
+    try:
+        environment, platform = _environment(rattler, lock, solver)
+        for package in environment.packages(platform) or ():
+            kind = type(package).__name__
+            if kind == "PypiLockedPackage":
+                lines.append(_requirement(package))
+            elif kind == "CondaLockedBinaryPackage":
+                record: Record = json.loads(package.repo_data_record().to_json())
+                listed.append(_Listed(record, origin))
+            else:
+                raise _at(origin, f"{package.name} is locked as source, and would have to be built")
+    except reading_errors(rattler) as error:
+        raise _at(origin, f"not a lock that can be read: {error}") from error
     text = "".join(f"{line}\n" for line in lines)
     return listed, PipAsks(files=(RequirementsFile(lock.path, text),)) if lines else PipAsks()
 
 
-def _environment(lock: CondaLockFile, solver: Solver) -> tuple[Any, Any]:
+def _environment(rattler: ModuleType, lock: CondaLockFile, solver: Solver) -> tuple[Any, Any]:
     """The environment of the lock that is meant, and its platform that is the target's."""
-    rattler = load_rattler()
     with tempfile.TemporaryDirectory(prefix="ocibuild-conda-") as scratch:
         path = Path(scratch) / _FILE_NAMES[lock.kind]
         path.write_text(lock.text, encoding="utf-8")
-        try:
-            environments = dict(rattler.LockFile.from_path(path).environments())
-        except (rattler.exceptions.ParseCondaLockError, rattler.exceptions.IoError) as error:
-            raise RepositoryError(f"not a lock that can be read: {error}", file=lock.path) from error
+        environments = dict(rattler.LockFile.from_path(path).environments())
     environment = environments.get(lock.environment)
     if environment is None:
         raise RepositoryError(

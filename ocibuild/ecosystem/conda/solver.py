@@ -6,6 +6,7 @@ machine it takes proxies, certificates and ``~/.netrc``.
 
 import asyncio
 import json
+import re
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,9 @@ from ocibuild.ecosystem.conda.configuration import ChannelPriority
 from ocibuild.ecosystem.conda.explanation import gateway_error, missing_rattler, solver_error, spec_error
 from ocibuild.ecosystem.conda.target import CondaTarget
 
-__all__ = ["Record", "Solver", "load_rattler"]
+__all__ = ["Record", "Solver", "load_rattler", "reading_errors"]
+
+_PACKAGE_ADDRESS = re.compile(r"\s*(?:[a-z0-9+]+://|[./~]).*\.(?:conda|tar\.bz2)\b", re.IGNORECASE)
 
 Record = dict[str, Any]
 """A package's record in its channel, with ``fn``, ``url`` and ``channel``: rattler's JSON form, as an object."""
@@ -34,6 +37,12 @@ def load_rattler() -> ModuleType:
         raise missing_rattler() from error
     module: ModuleType = rattler
     return module
+
+
+def reading_errors(rattler: ModuleType) -> tuple[type[Exception], ...]:
+    """What rattler raises for texts that are not what it was to read: locks, records, specs, addresses."""
+    names = ("ParseCondaLock", "Conversion", "Io", "InvalidUrl", "InvalidVersion", "InvalidMatchSpec", "InvalidChannel")
+    return tuple(getattr(rattler.exceptions, f"{name}Error") for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +116,21 @@ class Solver:
             rattler.PackageRecord(name, version, rattler.BuildString(build), 0, self.target.subdir)
             for name, version, build in self.target.virtual_packages()
         ]
-        return [
+        needs = [
             (str(record["name"]), text)
             for record in records
             for text in record.get("depends", ())
-            if text.startswith("__") and not any(rattler.MatchSpec(text).matches(each) for each in system)
+            if text.startswith("__")
         ]
+        return [each for each in needs if not self._is_met(rattler, each[1], system)]
+
+    @staticmethod
+    def _is_met(rattler: ModuleType, text: str, system: Sequence[Any]) -> bool:
+        try:
+            spec = rattler.MatchSpec(text)
+        except rattler.exceptions.InvalidMatchSpecError:
+            return False
+        return any(spec.matches(each) for each in system)
 
     # What rattler is given.
 
@@ -148,9 +166,11 @@ class Solver:
     def _specs(self, rattler: ModuleType, asks: Iterable[CondaAsk]) -> tuple[list[str], list[Any]]:
         names, specs = [], []
         for ask in asks:
+            if _PACKAGE_ADDRESS.match(ask.text):  # rattler would fetch it on the spot, and know no hash of it
+                raise spec_error(ask, "it is the address of a package; name its channel: CHANNEL::NAME=VERSION=BUILD")
             try:
                 spec = rattler.MatchSpec(self.channels.located(ask.text))
-            except (rattler.exceptions.InvalidMatchSpecError, rattler.exceptions.InvalidChannelError) as error:
+            except reading_errors(rattler) as error:
                 raise spec_error(ask, str(error)) from error
             names.append(spec.name.normalized)
             specs.append(spec)

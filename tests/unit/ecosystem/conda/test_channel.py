@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from ocibuild.core.asks import CondaChannelAsk, Origin
+from ocibuild.core.errors import RepositoryError
 from ocibuild.ecosystem.conda.channel import Channels, channel_address
 from ocibuild.ecosystem.conda.configuration import CondaSettings, Credential
 
@@ -124,3 +125,13 @@ def test_credentials_of_the_machine() -> None:
     ]  # fmt: skip
     assert [name for name, _, _ in listed(found)][:2] == ["conda-forge", "https://a.b.example/team"]
     assert {"tok", "p/w", "y"} <= set(found.secrets)
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "a b", "http://[x", "https://host:port/x", "https://", "a\nb", "http://u:secret@[x/y"]
+)
+def test_what_is_no_channel(name: str) -> None:
+    with pytest.raises(RepositoryError, match="is no channel") as caught:
+        channels(name)
+    assert (caught.value.file, caught.value.line) == ("environment.yml", 2)
+    assert "secret" not in str(caught.value)

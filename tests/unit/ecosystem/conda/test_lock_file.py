@@ -209,3 +209,10 @@ def test_a_package_that_the_channel_deleted(environment: Environment, locked: Lo
     with pytest.raises(RepositoryError, match=r"no app-1\.0-0\.conda any more") as caught:
         environment.resolve([])
     assert caught.value.line == 4
+
+
+def test_a_need_that_nobody_understands_is_not_met(environment: Environment, locked: Locked) -> None:
+    lock = locked.pixi()
+    environment.lock = CondaLockFile("pixi", lock.path, lock.text.replace("__glibc >=2.30", "__glibc >>>2"))
+    with pytest.raises(RepositoryError, match=r"pixi\.lock"):
+        environment.resolve([])

@@ -309,3 +309,11 @@ def test_a_platform_that_conda_has_not(environment: Environment) -> None:
     environment.target = CondaTarget(Platform("linux", "sparc"))
     with pytest.raises(MachineError):
         environment.resolve([environment.channel("team", PLAIN)], "app")
+
+
+def test_the_address_of_a_package_is_no_spec(environment: Environment, server: ScriptedServer) -> None:
+    environment.channel("team", PLAIN)
+    for text in (f"{server.url}/team/linux-64/app-1.0-0.conda", "./app-1.0-0.tar.bz2"):
+        with pytest.raises(RepositoryError, match="CHANNEL::NAME"):
+            environment.resolve([f"{server.url}/team"], text)
+    assert server.requests == []
