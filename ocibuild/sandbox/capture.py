@@ -10,6 +10,7 @@ from ocibuild.core.paths import parent
 from ocibuild.layer.entry import Entry, EntryKind
 from ocibuild.layer.reader import read_entries
 from ocibuild.layer.tar import write_entries
+from ocibuild.sandbox.birth import born_ns
 from ocibuild.sandbox.bytecode import HEADER_BYTES, source_path, with_source_time
 from ocibuild.sandbox.changes import Changed, ChangeFinder
 from ocibuild.sandbox.execution import Identity
@@ -19,7 +20,7 @@ from ocibuild.sandbox.root_state import Known, RootState
 from ocibuild.sandbox.scan import stat_key
 from ocibuild.sandbox.selection import CaptureRules, LeftOut, Selection, select
 from ocibuild.sandbox.survey import NO_TIME, Survey
-from ocibuild.sandbox.tree import Tree, born_ns
+from ocibuild.sandbox.tree import Tree
 from ocibuild.sandbox.tree_writer import CONTENT_DIGEST_BYTES
 from ocibuild.sandbox.wanted import TreeEntry, group_of
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from ocibuild.core.paths import parent
+from ocibuild.sandbox.birth import born_ns
 from ocibuild.sandbox.execution import Identity, InodeKey, Outcome, Owner
 from ocibuild.sandbox.root_state import Known, StatKey
 from ocibuild.sandbox.survey import Survey
-from ocibuild.sandbox.tree import Tree, born_ns
+from ocibuild.sandbox.tree import Tree
 
 __all__ = ["Ownership", "StepJournal"]
 

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ocibuild.sandbox.birth import born_ns
 from ocibuild.sandbox.root_state import Known, RootState, StatKey
 from ocibuild.sandbox.scan import scan, stat_key
-from ocibuild.sandbox.tree import Tree, born_ns
+from ocibuild.sandbox.tree import Tree
 from ocibuild.sandbox.tree_writer import CONTENT_DIGEST_BYTES
 from ocibuild.sandbox.wanted import group_of
 

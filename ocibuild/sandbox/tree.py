@@ -5,33 +5,27 @@ every operation is relative to an open folder, each part of a path is opened by 
 that this process owns but may not enter is opened up for the time being.
 """
 
-import ctypes
 import errno
 import os
 import stat
-import sys
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Self
 
 from ocibuild.core.errors import BuildError, MachineError
 from ocibuild.core.paths import parent
 
-__all__ = ["Tree", "born_ns"]
+__all__ = ["Tree", "refuse_mounts"]
 
 _MOST_OPEN_FOLDERS = 64
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_O_PATH = 0o10000000
 _MOUNTS = Path("/proc/self/mountinfo")
 _CAP_DAC_OVERRIDE = 1
 _OWNER_ALL = 0o700
 _ROOT_MODE = 0o755
-_AT_FDCWD, _AT_SYMLINK_NOFOLLOW, _AT_EMPTY_PATH, _STATX_BTIME = -100, 0x100, 0x1000, 0x800
-_STATX_BYTES, _STATX_BORN = 256, 80  # struct statx, and where stx_btime lies in it (statx(2), <linux/stat.h>)
 
 
 class Tree:
@@ -227,7 +221,7 @@ class Tree:
 
 def _set_mode(folder: int, name: str, mode: int) -> None:
     """chmod(2) of a name in a folder, which must be no link: there is no call for it that every kernel has."""
-    descriptor = os.open(name, _O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
         Path(f"/proc/self/fd/{descriptor}").chmod(mode)
     finally:
@@ -260,36 +254,3 @@ def refuse_mounts(root: Path) -> None:
             raise MachineError(
                 f"{os.fsdecode(point)} is still mounted inside a prepared root", hint="unmount it: umount -l"
             )
-
-
-@cache
-def _statx() -> "ctypes._NamedFuncPointer | None":
-    """The C library's statx(2), or None where it has none."""
-    try:
-        function = ctypes.CDLL(None, use_errno=True).statx
-    except (OSError, AttributeError):
-        return None
-    function.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)
-    function.restype = ctypes.c_int
-    return function
-
-
-_BUFFER = ctypes.create_string_buffer(_STATX_BYTES)
-_VIEW = memoryview(_BUFFER).cast("B")
-
-
-def born_ns(descriptor: int, name: str = "") -> int:
-    """When the inode came to be, in nanoseconds: of an open file, or of a name in an open folder (not followed).
-
-    0 where the file system or the kernel does not say. Not for several threads at once.
-    """
-    function = _statx()
-    if function is None:
-        return 0
-    flags = _AT_SYMLINK_NOFOLLOW if name else _AT_EMPTY_PATH
-    if function(descriptor, os.fsencode(name), flags, _STATX_BTIME, _BUFFER) != 0:
-        return 0
-    if not int.from_bytes(_VIEW[0:4], sys.byteorder) & _STATX_BTIME:
-        return 0
-    seconds = int.from_bytes(_VIEW[_STATX_BORN : _STATX_BORN + 8], sys.byteorder, signed=True)
-    return seconds * 1_000_000_000 + int.from_bytes(_VIEW[_STATX_BORN + 8 : _STATX_BORN + 12], sys.byteorder)

@@ -10,10 +10,11 @@ from ocibuild.core.clock import FIXED_TIME
 from ocibuild.core.errors import ImageError
 from ocibuild.core.paths import parent
 from ocibuild.layer.entry import Entry, EntryKind
+from ocibuild.sandbox.birth import born_ns
 from ocibuild.sandbox.piece_reader import piece_entries
 from ocibuild.sandbox.root_state import Known, RootState
 from ocibuild.sandbox.scan import stat_key
-from ocibuild.sandbox.tree import Tree, born_ns
+from ocibuild.sandbox.tree import Tree
 from ocibuild.sandbox.wanted import TreeEntry, WantedTree
 
 __all__ = ["CONTENT_DIGEST_BYTES", "move_tree"]

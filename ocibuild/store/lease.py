@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
-__all__ = ["STALE_SECONDS", "Holder"]
+__all__ = ["STALE_SECONDS", "Holder", "boot_identifier"]
 
 STALE_SECONDS = 72 * 3600
 """A lease of another machine, or of another container of this one, is stale when its folder was untouched for so long.
@@ -63,11 +63,17 @@ class Holder:
         return idle_seconds > STALE_SECONDS
 
 
+def boot_identifier() -> str:
+    """What is the same until this machine is started again (random(4), ``boot_id``); "" where it cannot be read."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
 def _place() -> str:
     """This machine since its last start, and this process' pid name space: where process ids mean something."""
-    facts = [socket.gethostname()]
-    with suppress(OSError):
-        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip())
+    facts = [socket.gethostname(), boot_identifier()]
     with suppress(OSError):
         facts.append(os.readlink("/proc/self/ns/pid"))  # noqa: PTH115 - its target is no path
     return sha256("\n".join(facts).encode()).hexdigest()[:16]

@@ -16,7 +16,7 @@ from typing import Any
 
 from ocibuild.core.atomic import map_os_error, replacing
 from ocibuild.core.errors import OcibuildError
-from ocibuild.store.lease import Holder
+from ocibuild.store.lease import Holder, boot_identifier
 
 __all__ = ["MOST_IDLE_ROOTS", "IdleRoot", "PreparedRoots", "RemoveRoot", "RootFolder"]
 
@@ -59,8 +59,14 @@ class RootFolder:
 
     @property
     def is_dirty(self) -> bool:
-        """Whether something may have changed the tree since its state was written."""
-        return (self.path / _DIRTY).exists() or not self.state.exists()
+        """Whether something may have changed the tree since its state was written.
+
+        A start of the machine counts: where it came without warning, files may have lost what was written last.
+        """
+        if (self.path / _DIRTY).exists() or not self.state.exists():
+            return True
+        summary = _summary(self.path)
+        return not isinstance(summary, dict) or summary.get("boot") != boot_identifier()
 
     def mark_dirty(self) -> None:
         """Note that the state cannot be trusted from here on; the folder's time says that it is in use."""
@@ -72,8 +78,14 @@ class RootFolder:
 
         ``pieces`` name the layers in it, and ``size_bytes`` is about its size: for choosing and evicting roots alone.
         """
+        summary = {
+            "chain": chain,
+            "pieces": list(pieces),
+            "size_bytes": size_bytes,
+            "boot": boot_identifier(),
+        }
         with replacing(self.path / _SUMMARY) as file:
-            file.write(json.dumps({"chain": chain, "pieces": list(pieces), "size_bytes": size_bytes}).encode())
+            file.write(json.dumps(summary).encode())
         (self.path / _DIRTY).unlink(missing_ok=True)
 
     @property

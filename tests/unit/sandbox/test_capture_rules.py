@@ -9,12 +9,12 @@ import pytest
 
 from ocibuild.core.errors import BuildError
 from ocibuild.layer.entry import Entry, EntryKind
+from ocibuild.sandbox.birth import born_ns
 from ocibuild.sandbox.capture import CapturedChange
 from ocibuild.sandbox.chain import Chain, folders_piece
 from ocibuild.sandbox.execution import Execution, Identity, Outcome
 from ocibuild.sandbox.prepared_root import PreparedRoot
 from ocibuild.sandbox.selection import CaptureRules
-from ocibuild.sandbox.tree import born_ns
 from tests.support.made_roots import made_chain, made_piece, made_root
 
 LATER = 1_600_000_000

@@ -186,3 +186,15 @@ def test_without_proc_a_holder_is_not_taken_for_gone(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(lease, "_started", lambda _: None)
     assert not holder.is_stale(idle_seconds=0)
     assert holder.is_stale(idle_seconds=STALE_SECONDS + 1)
+
+
+def test_a_root_from_before_the_machine_was_started_is_not_trusted(
+    roots: PreparedRoots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with roots.lease("flat", remove=shutil.rmtree) as root:
+        root.state.write_bytes(b"{}")
+        root.mark_clean("chain", [], 0)
+        assert not root.is_dirty
+        monkeypatch.setattr("ocibuild.store.roots.boot_identifier", lambda: "another")
+        assert root.is_dirty
+        assert root.chain == ""
