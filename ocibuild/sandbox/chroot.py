@@ -7,7 +7,7 @@ from ocibuild.core.errors import MachineError
 from ocibuild.sandbox.entrance import Entrance
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner, Streams
 from ocibuild.sandbox.process import run_process
-from ocibuild.sandbox.view import NAME_SERVICE_FILES, binds_of, limits
+from ocibuild.sandbox.view import NAME_SERVICE_FILES, binds_of, executable_root, limits
 
 __all__ = ["ChrootRung"]
 
@@ -58,7 +58,7 @@ class ChrootRung:
             arguments=execution.arguments,
             environment=execution.environment,
             working_folder=execution.working_folder,
-            root=str(root.resolve()),
+            root=str(executable_root(root)),
             uid=identity.uid,
             gid=identity.gid,
             groups=identity.groups,

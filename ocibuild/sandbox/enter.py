@@ -104,7 +104,8 @@ class _Helper:
         with calling("making what the root lacks"):
             if self._entrance.has_mounts:
                 for folder in mounts.FOLDERS:
-                    made.ensure(folder, is_folder=True)
+                    if made.ensure(folder, is_folder=True) != folder:
+                        raise EntryRefusedError(f"mounting {folder}, which is a link in this root", errno.ELOOP)
                 self._targets = [
                     made.ensure(each.target, is_folder=os.path.isdir(each.source)) for each in self._entrance.binds
                 ]

@@ -131,7 +131,13 @@ class Supervisor:
                 error, flags = 0, _CONTINUE
         except OSError as failed:
             error = failed.errno or errno.EIO
-        self._control(_SEND, bytearray(_RESPONSE.pack(identifier, 0, -error, flags)))
+        try:
+            self._control(_SEND, bytearray(_RESPONSE.pack(identifier, 0, -error, flags)))
+        except OSError as refused:
+            if refused.errno != errno.EINVAL or not flags:
+                raise
+            # Before Linux 5.5 a call cannot go on: no attributes then, which programs that copy files put up with.
+            self._control(_SEND, bytearray(_RESPONSE.pack(identifier, 0, -errno.ENOTSUP, 0)))
 
     def _is_waiting(self, identifier: int) -> bool:
         """Whether the call still waits for its answer."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from ocibuild.sandbox.entrance import Entrance, IdRange
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner, Streams
 from ocibuild.sandbox.process import run_process
-from ocibuild.sandbox.view import binds_of, limits
+from ocibuild.sandbox.view import binds_of, executable_root, limits
 
 __all__ = ["OneIdRung"]
 
@@ -52,7 +52,7 @@ class OneIdRung:
             arguments=execution.arguments,
             environment=execution.environment,
             working_folder=execution.working_folder,
-            root=str(root.resolve()),
+            root=str(executable_root(root)),
             uid=identity.uid,
             gid=identity.gid,
             mapper="self",

@@ -8,7 +8,7 @@ from ocibuild.sandbox.entrance import Entrance, IdRange, Mapper
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner, Streams
 from ocibuild.sandbox.id_ranges import IMAGE_IDS, delegated_ranges, image_map, own_map
 from ocibuild.sandbox.process import helper_command, run_process
-from ocibuild.sandbox.view import binds_of, limits
+from ocibuild.sandbox.view import binds_of, executable_root, limits
 
 __all__ = ["SubIdsRung"]
 
@@ -70,7 +70,7 @@ class SubIdsRung:
             arguments=execution.arguments,
             environment=execution.environment,
             working_folder=execution.working_folder,
-            root=str(root.resolve()),
+            root=str(executable_root(root)),
             uid=identity.uid,
             gid=identity.gid,
             groups=identity.groups,
