@@ -1,7 +1,7 @@
 """Resolving all that one image needs, once for a while: the answer is kept in the store and used again while fresh."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -73,14 +73,14 @@ class Resolver:
 
     def base_packages(self, suite: str, platform: Platform) -> Resolution:
         """The packages of ``apt:SUITE``."""
-        key = state_key("base", suite, str(platform), self._archives())
+        key = state_key("base", suite, str(platform), str(self.options.as_of))
 
         def ask() -> Resolution:
             found = self.apt.base(suite, platform)
             lock = PlatformLock(f"apt:{suite}", packages=found.packages, sources=found.sources)
             return self._resolution(lock, found.addresses)
 
-        return self._kept(key, platform, ask)
+        return self._kept(key, platform, ask, lambda: self.apt.base_addresses(suite, platform))
 
     def packages(
         self,
@@ -102,7 +102,7 @@ class Resolver:
             [[str(ask), str(ask.origin)] for ask in apt],
             [[file.path, file.text] for file in (*pip.files, *pip.included, *pip.preferred)],
             [[text, str(origin)] for text, origin in pip.requirements],
-            [str(base.digest), str(platform), self._archives(), options.apt_recommends, folder_in_image],
+            [str(base.digest), str(platform), str(options.as_of), options.apt_recommends, folder_in_image],
             [repr(source) for source in options.apt_sources],
             list(options.pip_options),
             "" if pip.is_empty else state_key(self.python.settings().state, sorted(options.environment.items())),
@@ -111,7 +111,7 @@ class Resolver:
         def ask() -> Resolution:
             return self._asked(apt, pip, base, folder_in_image, on_debs)
 
-        return self._kept(key, platform, ask)
+        return self._kept(key, platform, ask, lambda: self.apt.addresses(base))
 
     def _asked(
         self, apt: tuple[AptAsk, ...], pip: PipAsks, base: Base, folder_in_image: str, on_debs: OnDebs
@@ -127,10 +127,11 @@ class Resolver:
                 hint="apt.txt needs a base of Debian or Ubuntu, such as --base apt:bookworm",
             )
         asks = (*apt, *self._python_asks(pip, base))
+        resolved = self.machine.now()
         if asks:
-            found = self.apt.resolve(asks, base)
-            addresses |= found.addresses
-            lock = replace(lock, packages=found.packages, removals=found.removals, sources=found.sources)
+            debs = self._debs(asks, base)
+            lock, resolved = debs.lock, debs.resolved
+            addresses |= debs.addresses
         if not pip.is_empty:
             target = self.python_of(base, lock)
             on_debs(lock, addresses)
@@ -149,28 +150,50 @@ class Resolver:
             addresses |= wheels.addresses
             facts = {"python": target.version, "libc": f"{target.libc.kind} {target.libc.major}.{target.libc.minor}"}
             lock = replace(lock, packages=(*lock.packages, *wheels.packages), target=MappingProxyType(facts))
-        return self._resolution(lock, addresses, missing)
+        return Resolution(lock, MappingProxyType(addresses), resolved, missing=missing)
 
-    def _resolution(
-        self, lock: PlatformLock, addresses: Mapping[str, str], missing: tuple[PythonSource, ...] = ()
+    def _debs(self, asks: Sequence[AptAsk], base: Base) -> Resolution:
+        """The Debian packages, kept by themselves: a changed pin of a Python package does not ask for them again."""
+        key = state_key(
+            "debs",
+            [[str(ask), str(ask.origin)] for ask in asks],
+            [str(base.digest), str(base.platform), str(self.options.as_of), self.options.apt_recommends],
+            [repr(source) for source in self.options.apt_sources],
+        )
+
+        def ask() -> Resolution:
+            found = self.apt.resolve(asks, base)
+            lock = PlatformLock(
+                base.recorded_name,
+                base.digest,
+                packages=found.packages,
+                removals=found.removals,
+                sources=found.sources,
+            )
+            return self._resolution(lock, found.addresses)
+
+        return self._kept(key, base.platform, ask, lambda: self.apt.addresses(base))
+
+    def _resolution(self, lock: PlatformLock, addresses: Mapping[str, str]) -> Resolution:
+        return Resolution(lock, MappingProxyType(dict(addresses)), self.machine.now())
+
+    def _kept(
+        self,
+        key: str,
+        platform: Platform,
+        ask: Callable[[], Resolution],
+        debian_addresses: Callable[[], Mapping[str, str]],
     ) -> Resolution:
-        return Resolution(lock, MappingProxyType(dict(addresses)), self.machine.now(), missing=missing)
-
-    def _archives(self) -> list[str]:
-        """What the user says about which Debian archives are asked, and of which day."""
-        options = self.options
-        variables = sorted(options.environment.items())
-        told = [f"{name}={value}" for name, value in variables if name.startswith("OCIBUILD_APT_")]
-        return [str(options.as_of), str(options.apt_mirror), *told]
-
-    def _kept(self, key: str, platform: Platform, ask: Callable[[], Resolution]) -> Resolution:
+        """The answer of ``ask``, or an earlier one of this key with Debian's archives where they are today."""
         store = self.machine.store
         if not self.options.refresh:
             known = _read(store.records.get(_KIND, key), platform)
             most = self.options.max_age_seconds
             limit = DEFAULT_MAX_AGE_SECONDS if most is None else most
             if known is not None and self.machine.now() - known.resolved <= limit and self._is_current(known.lock):
-                return known
+                is_debian = any(package.ecosystem is Ecosystem.APT for package in known.lock.packages)
+                addresses = {**known.addresses, **(debian_addresses() if is_debian else {})}
+                return replace(known, addresses=MappingProxyType(addresses))
         found = ask()
         # Credentials are not written down, nor is what is not final.
         if not found.missing and not any("@" in address for address in found.addresses.values()):
