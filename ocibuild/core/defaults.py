@@ -6,7 +6,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["apt_defaults", "conda_defaults"]
+__all__ = ["apt_defaults", "conda_defaults", "deposit_defaults"]
 
 
 @cache
@@ -19,6 +19,12 @@ def apt_defaults(distribution: str) -> Mapping[str, str]:
 def conda_defaults() -> Mapping[str, Any]:
     """What conda knows itself: ``alias`` and ``packages`` (addresses without a slash), and ``default-channels``."""
     return MappingProxyType(_tables()["conda"])
+
+
+@cache
+def deposit_defaults() -> Mapping[str, Any]:
+    """The addresses of archives of research data, without a slash at the end; ``zenodo`` is a list."""
+    return MappingProxyType(_tables()["deposits"])
 
 
 def _tables() -> dict[str, Any]:
