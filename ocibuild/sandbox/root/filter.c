@@ -3,7 +3,6 @@
 #include "calls.h"
 #include "trap.h"
 
-#include <linux/filter.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 
@@ -104,7 +103,9 @@ static void emit_check(struct filter *filter) {
     emit_result(filter, SECCOMP_RET_ALLOW);
 }
 
-static void make_filter(struct filter *filter) {
+struct sock_fprog make_filter(void) {
+    static struct filter made;
+    struct filter *filter = &made;
     filter->length = filter->to_check_count = 0;
     /* int 0x80, and anything else that is not of this architecture */
     emit_load(filter, offsetof(struct seccomp_data, arch));
@@ -118,12 +119,11 @@ static void make_filter(struct filter *filter) {
     emit_result(filter, SECCOMP_RET_ERRNO | ENOSYS);
     emit_tree(filter, 0, ARCH_LAST_KNOWN_CALL);
     emit_check(filter);
+    return (struct sock_fprog){.len = (unsigned short)filter->length, .filter = filter->code};
 }
 
 long install_filter(void) {
-    static struct filter filter;
-    make_filter(&filter);
-    struct sock_fprog program = {.len = (unsigned short)filter.length, .filter = filter.code};
+    struct sock_fprog program = make_filter();
     long result = kernel(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1);
     return failed(result) ? result : kernel(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
 }

@@ -4,7 +4,11 @@
 
 #include "base.h"
 
-/* For this process and all that follow it; -errno where the kernel refuses it. */
+#include <linux/filter.h>
+
+/* The filter itself, in memory that stays. */
+struct sock_fprog make_filter(void);
+/* Installs it, for this process and all that follow it; -errno where the kernel refuses it. */
 long install_filter(void);
 
 #endif

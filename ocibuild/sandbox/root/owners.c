@@ -4,6 +4,7 @@
  */
 #include "owners.h"
 
+#include "access.h"
 #include "state.h"
 
 enum { FREE = 0 };
@@ -115,9 +116,18 @@ void forget_file(struct file_key key) {
     }
 }
 
+static long ask_for_birth(int directory, const char *outside, int flags, struct statx *facts) {
+    return kernel(__NR_statx, directory, outside, flags | AT_NO_AUTOMOUNT, STATX_INO | STATX_BTIME, facts);
+}
+
 long file_key_at(int directory, const char *outside, int flags, struct file_key *key) {
     struct statx facts;
-    long result = kernel(__NR_statx, directory, outside, flags | AT_NO_AUTOMOUNT, STATX_INO | STATX_BTIME, &facts);
+    long result = ask_for_birth(directory, outside, flags, &facts);
+    if (result == -EACCES) {
+        struct place place = {.directory = directory};
+        if (!copy_string(place.outside, sizeof place.outside, outside))
+            result = WITH_ACCESS(&place, false, ask_for_birth(directory, outside, flags, &facts));
+    }
     if (failed(result))
         return result;
     bool has_birth = facts.stx_mask & STATX_BTIME;

@@ -150,7 +150,7 @@ static bool ask_kernel(struct place *place, uint64_t resolve, unsigned wanted) {
     long descriptor = kernel(__NR_openat2, place->directory, place->outside, &how, sizeof how);
     if (descriptor == -ENOSYS || descriptor == -EPERM)
         has_openat2 = false;
-    if (descriptor == -ENOENT || descriptor == -ENOTDIR) {
+    if (descriptor == -ENOENT) {
         place->exists = false;
         return true;
     }
@@ -380,10 +380,10 @@ static enum step take_step(struct walk *walk, unsigned wanted, long *result) {
     bool is_last = !*next;
     size_t length = (size_t)(end - component);
     walk->cursor = next;
-    if (is_component(component, length, "."))
-        return STEP_ON;
     if ((*result = check_search(walk)))
         return STEP_FAILED;
+    if (is_component(component, length, "."))
+        return STEP_ON;
     if (is_component(component, length, "..")) {
         go_up(walk);
         return STEP_ON;

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,11 +101,11 @@ def give(folder: Path) -> None:
     subprocess.run(["chown", "-Rh", f"{USER}:{USER}", folder], check=True)
 
 
-def _made_root(folder: Path) -> None:
+def made_root(folder: Path, packages: Sequence[str]) -> None:
     """A root with the packages, built by this program as the ordinary user."""
     source = folder / "source"
     source.mkdir(parents=True)
-    (source / "apt.txt").write_text("\n".join(PACKAGES))
+    (source / "apt.txt").write_text("\n".join(packages))
     (source / "ocibuild.toml").write_text('profile = "plain"\n')
     give(folder)
     done = subprocess.run(
@@ -122,18 +123,24 @@ def _made_root(folder: Path) -> None:
     shutil.rmtree(folder / "store")
 
 
-@pytest.fixture(scope="session")
-def debian_root() -> Iterator[Path]:
-    """The root, kept between runs where OCIBUILD_TEST_CACHE says so; it stands where every user may go."""
-    name = f"ocibuild-trap-{hashlib.sha256(' '.join(PACKAGES).encode()).hexdigest()[:12]}"
+@contextmanager
+def kept_root(packages: Sequence[str]) -> Iterator[Path]:
+    """A root, kept between runs where OCIBUILD_TEST_CACHE says so; it stands where every user may go."""
+    name = f"ocibuild-trap-{hashlib.sha256(' '.join(packages).encode()).hexdigest()[:12]}"
     kept = Path(os.environ["OCIBUILD_TEST_CACHE"], name) if "OCIBUILD_TEST_CACHE" in os.environ else None
     folder = kept if kept is not None and _is_reachable(kept.parent) else Path("/var/tmp", name)
     if not (folder / "root").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        _made_root(folder)
+        made_root(folder, packages)
     yield folder / "root"
     if kept is None:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def debian_root() -> Iterator[Path]:
+    with kept_root(PACKAGES) as root:
+        yield root
 
 
 def _is_reachable(folder: Path) -> bool:
