@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +15,7 @@ from ocibuild.cli.options import (
     verbosity_options,
 )
 from ocibuild.cli.progress import rendering
+from ocibuild.cli.source import opened_source, source_options
 from ocibuild.core.events import Notice
 from ocibuild.core.reference import Reference
 from ocibuild.store.store import Store
@@ -25,13 +25,13 @@ __all__ = ["command"]
 
 
 @click.command(name="build")
-@click.argument("source", default=".", type=click.Path(path_type=Path))
+@source_options
 @build_options
 @access_options
 @click.option("--json", "as_json", is_flag=True, help="The result as a JSON object.")
 @verbosity_options
-def command(*, source: Path, as_json: bool, json_logs: bool, quiet: bool, verbose: bool, **options: Any) -> None:
-    """Build an image from the repository SOURCE (a folder; default: the current one).
+def command(*, source: str, as_json: bool, json_logs: bool, quiet: bool, verbose: bool, **options: Any) -> None:
+    """Build an image from the repository SOURCE: a folder (default: the current one), a git URL, a DOI.
 
     Reads apt.txt, requirements.txt and ocibuild.toml, at the top or in binder/. Prints the image's digest. Without
     --output the image stays in the store, under its IMAGE name or the folder's name.
@@ -42,9 +42,10 @@ def command(*, source: Path, as_json: bool, json_logs: bool, quiet: bool, verbos
             events(Notice(store.notice))
         images = options["images"]
         access = access_of(options, Reference.parse(images[0]) if images else None)
-        said = build_options_of(options)
-        request = read_request(source, said, store=store, environment=os.environ, events=events, access=access)
-        outcome = build(request, store=store, environment=os.environ, events=events)
+        with opened_source(source, options, store=store, events=events, access=access) as opened:
+            said = build_options_of(options)
+            request = read_request(opened, said, store=store, environment=os.environ, events=events, access=access)
+            outcome = build(request, store=store, environment=os.environ, events=events)
     descriptor = outcome.descriptor
     if as_json:
         result = {

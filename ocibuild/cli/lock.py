@@ -15,6 +15,7 @@ from ocibuild.cli.options import (
     verbosity_options,
 )
 from ocibuild.cli.progress import rendering
+from ocibuild.cli.source import opened_source, source_options
 from ocibuild.core.errors import UsageError
 from ocibuild.store.store import Store
 from ocibuild.work.build import DEFAULT_LOCK, read_request
@@ -25,11 +26,11 @@ __all__ = ["command"]
 
 
 @click.command(name="lock")
-@click.argument("source", default=".", type=click.Path(path_type=Path))
+@source_options
 @build_options
 @access_options
 @verbosity_options
-def command(*, source: Path, json_logs: bool, quiet: bool, verbose: bool, **options: Any) -> None:
+def command(*, source: str, json_logs: bool, quiet: bool, verbose: bool, **options: Any) -> None:
     """Resolve what SOURCE asks for and write it to --lock (default: ocibuild.lock in SOURCE). Prints the file's name.
 
     'ocibuild build --locked' then takes every version from there. The lock holds names, versions and hashes, and
@@ -40,9 +41,11 @@ def command(*, source: Path, json_logs: bool, quiet: bool, verbose: bool, **opti
     with rendering(verbosity_of(json_logs=json_logs, quiet=quiet, verbose=verbose)) as events:
         store = Store.of_environment(os.environ)
         access = access_of(options, None)
-        said = build_options_of(options)
-        request = read_request(source, said, store=store, environment=os.environ, events=events, access=access)
-        lock = resolve_lock(request, store=store, environment=os.environ, events=events)
-        file = request.lock_file or source / DEFAULT_LOCK
-        write_lock(file, lock)
+        with opened_source(source, options, store=store, events=events, access=access) as opened:
+            said = build_options_of(options)
+            request = read_request(opened, said, store=store, environment=os.environ, events=events, access=access)
+            lock = resolve_lock(request, store=store, environment=os.environ, events=events)
+            # What was fetched is gone afterwards: its lock is written where the command was given.
+            file = request.lock_file or (Path(source) if opened.origin == "local" else Path()) / DEFAULT_LOCK
+            write_lock(file, lock)
     click.echo(str(file))

@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +15,7 @@ from ocibuild.cli.options import (
     verbosity_options,
 )
 from ocibuild.cli.progress import format_size, rendering
+from ocibuild.cli.source import opened_source, source_options
 from ocibuild.core.reference import Reference
 from ocibuild.plan.plan import BuildPlan
 from ocibuild.store.store import Store
@@ -28,12 +28,12 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 @click.command(name="plan")
-@click.argument("source", default=".", type=click.Path(path_type=Path))
+@source_options
 @build_options
 @access_options
 @click.option("--json", "as_json", is_flag=True, help="As a JSON object; a list of them for several platforms.")
 @verbosity_options
-def command(*, source: Path, as_json: bool, json_logs: bool, quiet: bool, verbose: bool, **options: Any) -> None:
+def command(*, source: str, as_json: bool, json_logs: bool, quiet: bool, verbose: bool, **options: Any) -> None:
     """Show what building SOURCE would make: base, packages with their reasons, layers, what would run.
 
     No package is fetched. Sizes are those of the packages as they are downloaded.
@@ -42,9 +42,10 @@ def command(*, source: Path, as_json: bool, json_logs: bool, quiet: bool, verbos
         store = Store.of_environment(os.environ)
         images = options["images"]
         access = access_of(options, Reference.parse(images[0]) if images else None)
-        said = build_options_of(options)
-        request = read_request(source, said, store=store, environment=os.environ, events=events, access=access)
-        plans = plan_build(request, store=store, environment=os.environ, events=events)
+        with opened_source(source, options, store=store, events=events, access=access) as opened:
+            said = build_options_of(options)
+            request = read_request(opened, said, store=store, environment=os.environ, events=events, access=access)
+            plans = plan_build(request, store=store, environment=os.environ, events=events)
     if as_json:
         values = [plan.to_json() for plan in plans]
         click.echo(json.dumps(values[0] if len(values) == 1 else values, indent=1))

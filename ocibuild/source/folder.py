@@ -14,7 +14,7 @@ from ocibuild.core.errors import RepositoryError, UsageError
 from ocibuild.source.tree import SourceFile, SourceTree
 from ocibuild.store.records import RecordStore
 
-__all__ = ["read_folder"]
+__all__ = ["commit_time", "read_folder"]
 
 _KIND = "source-digests"
 _LEFT_OUT = frozenset({".git", ".hg"})
@@ -24,12 +24,13 @@ it racy), so it is hashed again next time."""
 _BLOCK_BYTES = 1 << 20
 
 
-def read_folder(folder: Path, *, records: RecordStore | None = None) -> SourceTree:
+def read_folder(folder: Path, *, records: RecordStore | None = None, committed: int | None = None) -> SourceTree:
     """The tree of a folder: every file, link and folder but version control's own (``.git``, ``.hg``).
 
     With ``records`` the digests of files are remembered by size, times and inode, as git does, so that an unchanged
-    file is not read again. A UsageError where the folder is none; a RepositoryError for a socket, fifo or device, for a
-    file that cannot be read, and for a name with a line feed.
+    file is not read again. ``committed`` is the time of its commit (seconds since the epoch); without it the folder
+    itself is asked, as a checkout. A UsageError where the folder is none; a RepositoryError for a socket, fifo or device, for a file
+    that cannot be read, and for a name with a line feed.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder", hint="name the folder of a repository, or start ocibuild in it")
@@ -40,7 +41,7 @@ def read_folder(folder: Path, *, records: RecordStore | None = None) -> SourceTr
         raise RepositoryError(f"cannot be read: {error.strerror}", file=str(error.filename)) from error
     digests.save()
     reader = _Reader(folder)
-    return SourceTree(files, reader.read, reader.stream, _commit_time(folder))
+    return SourceTree(files, reader.read, reader.stream, commit_time(folder) if committed is None else committed)
 
 
 class _Reader:
@@ -132,8 +133,11 @@ def _digest(path: str) -> Digest:
     return Digest("sha256", state.hexdigest())
 
 
-def _commit_time(folder: Path) -> int | None:
-    """The committer's time of HEAD, asked of git where the folder is a checkout and git is there."""
+def commit_time(folder: Path) -> int | None:
+    """The committer's time of HEAD (seconds since the epoch), asked of git where the folder is a checkout.
+
+    None where it is none, has no commit yet, or git is not here.
+    """
     if not (folder / ".git").exists():
         return None
     # The checkout may belong to another user (a mounted volume): only its commit's time is read, so git may trust it.

@@ -32,6 +32,7 @@ from ocibuild.store.store import Store
 from ocibuild.work.frame import Frame, recall_frame, remember_frame
 from ocibuild.work.outputs import Output, check_outputs, write_output
 from ocibuild.work.recall import DEFAULT_MAX_AGE_SECONDS, RememberedBuild, recall_build, remember_build, state_key
+from ocibuild.work.source import Source
 
 if TYPE_CHECKING:
     from ocibuild.work.access import RegistryAccess
@@ -46,11 +47,13 @@ DEFAULT_LOCK = "ocibuild.lock"
 class BuildRequest:
     """A repository with all options said, and everything of this machine that decides the image's bytes.
 
+    ``name`` is what the image is called where nothing else is said.
     ``base`` is as it was written, or the one that has the Python asked for. ``asks`` are all that decides the image
     beside it, and ``image_tree`` are the files that it holds of ``tree``. ``index_state`` is what this machine is set
     up to ask for Python packages. Mirrors are not among it: they hold the same archive.
     """
 
+    name: str
     folder: Path
     tree: SourceTree
     spec: RepositorySpec
@@ -97,6 +100,7 @@ class BuildRequest:
             self.options.canonical(),
             [str(platform) for platform in self.platforms],
             [layer_state(layer) for layer in self.asks.layers],
+            sorted(self.asks.labels.items()),
             self._locked_state or self.index_state,
         )
 
@@ -129,7 +133,7 @@ def layer_state(layer: CatalogueLayer) -> list[str]:
 
 
 def read_request(
-    folder: Path,
+    source: Source,
     said: BuildOptions,
     *,
     store: Store,
@@ -141,7 +145,8 @@ def read_request(
 
     A UsageError for options that contradict each other; whatever the readers of the repository's files raise.
     """
-    tree = read_folder(folder, records=store.records)
+    folder = source.folder
+    tree = read_folder(folder, records=store.records, committed=source.commit_time)
     spec = read_repository(tree.read, is_folder=tree.has_folder, said=said)
     refuse_unsupported(spec)
     for notice in spec.notices:
@@ -154,8 +159,9 @@ def read_request(
         raise UsageError("an image is tagged by name, not by digest", hint="write -t HOST/NAME:TAG")
     if options.locked and options.refresh:
         raise UsageError("--locked resolves nothing, and --refresh asks to resolve again", hint="leave one of them out")
-    asks = _asks(spec, options)
+    asks = _asks(spec, options, source)
     return BuildRequest(
+        source.name,
         folder,
         tree,
         spec,
@@ -172,7 +178,7 @@ def read_request(
     )
 
 
-def _asks(spec: RepositorySpec, options: BuildOptions) -> ImageAsks:
+def _asks(spec: RepositorySpec, options: BuildOptions, source: Source) -> ImageAsks:
     """What decides the image: of the repository, of its profile's layers, and of the user's."""
     profile = profile_named(options.profile or DEFAULT_PROFILE)
     runs_code = bool(spec.post_build or options.steps or options.appendix or spec.project.package)
@@ -180,7 +186,7 @@ def _asks(spec: RepositorySpec, options: BuildOptions) -> ImageAsks:
         *map(shipped_layer, profile.layer_names(runs_code=runs_code)),
         *(read_catalogue_layer(Path(path)) for path in options.layer_folders),
     ]
-    return image_asks(spec, profile, layers, options, origin=("local", "None"))
+    return image_asks(spec, profile, layers, options, origin=(source.origin, source.revision))
 
 
 def _python_ask(options: BuildOptions, spec: RepositorySpec) -> PythonAsk:
@@ -303,7 +309,7 @@ def _deliver(
     events: EventSink,
 ) -> None:
     """Write the outputs, push, and name the image in the store, in this order: a name never comes first."""
-    name = str(request.images[0]) if request.images else _folder_name(request.folder)
+    name = str(request.images[0]) if request.images else _as_text(request.name)
     platform = request.platforms[0] if len(request.platforms) == 1 else None
 
     def write(source: ImageSource) -> None:
@@ -329,9 +335,9 @@ def _deliver(
         store.images.put(tag, descriptor)
 
 
-def _folder_name(folder: Path) -> str:
-    """The name of a folder, as far as it is text."""
-    return os.fsencode(folder.resolve().name).decode("utf-8", "replace")
+def _as_text(name: str) -> str:
+    """A folder's name, as far as it is text."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _is_complete(store: Store, source: StoreSource) -> bool:

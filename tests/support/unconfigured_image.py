@@ -37,9 +37,10 @@ from ocibuild.work.machine import Machine
 from ocibuild.work.make import Workshop
 from ocibuild.work.platform_build import PlatformBuild
 from ocibuild.work.remote import open_remote
+from ocibuild.work.source import Source
 from ocibuild.work.stack import PackageLayers, tables_of
 
-__all__ = ["UnconfiguredImage", "install", "run_inside", "run_step"]
+__all__ = ["UnconfiguredImage", "install", "run_inside", "run_step", "write_base"]
 
 _PLATFORM = Platform.parse("linux/amd64")
 _MOST_LAYERS = 6
@@ -64,7 +65,9 @@ class UnconfiguredImage:
         repository = folder / "repository"
         repository.mkdir(parents=True)
         (repository / "apt.txt").write_text("\n".join(names) + "\n")
-        request = read_request(repository, BuildOptions(base=base), store=store, environment=os.environ, events=discard)
+        request = read_request(
+            Source.at(repository), BuildOptions(base=base), store=store, environment=os.environ, events=discard
+        )
         with open_remote(environment=os.environ, store=store, events=discard) as remote:
             workshop = Workshop(request, Machine(store, remote, os.environ, discard))
             build, resolution = workshop.plan(_PLATFORM)
@@ -79,6 +82,19 @@ class UnconfiguredImage:
         _write(build.base, layers, store, folder / "root")
         _write(build.base, [], store, folder / "base")
         return cls(folder / "root", folder / "base", step, archives)
+
+
+def write_base(base: str, *, store: Store, folder: Path) -> Path:
+    """A new folder with the tree of a base (``apt:bookworm``), which lies beside an empty repository in ``folder``."""
+    repository = folder / "repository"
+    repository.mkdir(parents=True)
+    request = read_request(
+        Source.at(repository), BuildOptions(base=base), store=store, environment=os.environ, events=discard
+    )
+    with open_remote(environment=os.environ, store=store, events=discard) as remote:
+        build, _ = Workshop(request, Machine(store, remote, os.environ, discard)).plan(_PLATFORM)
+    _write(build.base, [], store, folder / "root")
+    return folder / "root"
 
 
 def _layers(

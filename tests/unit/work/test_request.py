@@ -10,6 +10,7 @@ from ocibuild.core.events import discard
 from ocibuild.spec.options import BuildOptions
 from ocibuild.store.store import Store
 from ocibuild.work.build import read_request
+from ocibuild.work.source import Source
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _INDEX = {"PIP_INDEX_URL": "https://index.example.org/simple"}
@@ -29,7 +30,9 @@ def key(folder: Path, environment: Mapping[str, str] = _NOTHING, *, said: BuildO
     (folder.parent / "home").mkdir(exist_ok=True)
     variables = {"HOME": str(folder.parent / "home"), **environment}
     store = Store.at(folder.parent / "store")
-    return read_request(folder, said or BuildOptions(), store=store, environment=variables, events=discard).key
+    return read_request(
+        Source.at(folder), said or BuildOptions(), store=store, environment=variables, events=discard
+    ).key
 
 
 @pytest.mark.parametrize(
