@@ -23,6 +23,10 @@ class Program:
     store: Path
     environment: Mapping[str, str]
 
+    def whole_environment(self) -> dict[str, str]:
+        """The variables that it is started with."""
+        return {**os.environ, "OCIBUILD_STORE": str(self.store), **self.environment}
+
     def run(
         self, *arguments: str | Path, cwd: Path | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
@@ -30,7 +34,7 @@ class Program:
         return subprocess.run(
             [sys.executable, "-m", "ocibuild.cli", *map(str, arguments)],
             cwd=cwd,
-            env={**os.environ, "OCIBUILD_STORE": str(self.store), **self.environment, **environment},
+            env={**self.whole_environment(), **environment},
             capture_output=True,
             text=True,
             check=False,
