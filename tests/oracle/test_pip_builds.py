@@ -73,13 +73,14 @@ class Place:
         self.store = Store.at(folder / "store")
         self.target = python_target()
         self.events: list[Event] = []
+        self.is_public = False  # the public index instead of the folder
 
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_", "PYTHON"))}
         return kept | {
             "PIP_CONFIG_FILE": "/dev/null",
-            "PIP_INDEX_URL": self.index.url,
+            **({} if self.is_public else {"PIP_INDEX_URL": self.index.url}),
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PIP_NO_CACHE_DIR": "1",
             "HOME": str(self.folder),
@@ -290,7 +291,7 @@ def test_what_is_no_project(here: Place, files: dict[str, str], form: str) -> No
         here.index.add(archive)
     subprocess.run(["tar", "-xzf", archive], cwd=here.repository, check=True)
     line = {"index": "made", "archive": f"./{archive.name}", "folder": "./made-1.0"}[form]
-    with pytest.raises((BuildError, RepositoryError), match=r"made.1\.0"):
+    with pytest.raises((BuildError, RepositoryError), match=r"made\W+1\.0"):
         here.resolve(f"{line}\n")
 
 
@@ -342,6 +343,21 @@ def test_the_environment_is_this_machines_prefix(tmp_path: Path) -> None:
     entries = list(prefix_entries(target, View({}), prefix=str(folder)[1:]))
     assert shutil.which("python3", path=str(folder)) is None
     assert {entry.path for entry in entries} >= {f"{str(folder)[1:]}/bin/python3", f"{str(folder)[1:]}/pyvenv.cfg"}
+
+
+@pytest.mark.network
+def test_real_packages_that_have_no_wheel(here: Place, tmp_path: Path) -> None:
+    """Old and new forms: a zip archive, setup.py alone, a compiled module, a project that carries its own backend."""
+    here.is_public = True
+    text = "docopt==0.6.2\nwget==3.2\nsgmllib3k==1.0.0\n--no-binary markupsafe,tomli\nmarkupsafe==3.0.2\ntomli==2.0.1\n"
+    ours = here.placed(text, tmp_path / "env")
+    pips = here.installed_by_pip(text, tmp_path / "env")
+    assert len(here.root.ran) == 5
+    for found in (ours, pips):  # where pip builds, the compiler writes down another folder
+        (library,) = [path for path in found if path.endswith(".so")]
+        record = next(path for path in found if path.endswith("RECORD") and "arkup" in path)
+        found[library] = found[record] = ("file", 0, "")
+    assert ours == pips
 
 
 # Sources that a line names directly.
@@ -472,6 +488,37 @@ def test_what_a_package_asks_for_by_url(here: Place, tmp_path: Path) -> None:
         here.resolve("bad\n")
 
 
+FROM_TAGS = """
+# As setuptools_scm does it, in one line.
+import subprocess
+from setuptools import setup
+assert "url" not in open(".git/config").read()
+tag = subprocess.run(["git", "describe", "--tags"], capture_output=True, text=True, check=True).stdout.strip()
+setup(name="made", version=tag.replace("-", "+", 1).replace("-", "."), py_modules=[])
+"""
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("form", ["folder", "checkout"])
+def test_a_version_that_comes_from_tags(here: Place, git_server: tuple[str, Path], form: str) -> None:
+    url, served = git_server
+    repository = here.repository if form == "folder" else served
+    if form == "folder":
+        git("init", "--quiet", "-b", "main", folder=repository)
+        git("remote", "add", "origin", "https://me:s3cret@127.0.0.1/x", folder=repository)
+    write_project(repository, {"setup.py": FROM_TAGS})
+    git("add", "--all", folder=repository)
+    git("commit", "--quiet", "-m", "one", folder=repository)
+    git("tag", "2.5", folder=repository)
+    text = ".\n" if form == "folder" else f"git+{url}@main\n"
+    assert here.built(text).version == "2.5"
+    git("commit", "--quiet", "--allow-empty", "-m", "two", folder=repository)
+    version = here.built(text).version
+    assert version.startswith("2.5+1.g"), "the same files, and another version"
+    if form == "folder":
+        assert "s3cret" in (repository / ".git/config").read_text(), "the repository itself is as it was"
+
+
 # Locks.
 
 
@@ -526,8 +573,16 @@ def test_a_checkout_of_a_lock(here: Place, tmp_path: Path, seeds: Path, git_serv
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("line", ["-e .", "-e ./sub[extra]"])
-@pytest.mark.parametrize("form", ["setup.py", "compiled", "src", "flit", "flat"])
+@pytest.mark.parametrize(
+    ("line", "form"),
+    [
+        ("-e .", "compiled"),
+        ("-e .", "src"),
+        ("-e .", "flit"),
+        ("-e ./sub[extra]", "setup.py"),
+        ("-e ./sub[extra]", "flat"),
+    ],
+)
 def test_an_editable_install_equals_pips(here: Place, tmp_path: Path, line: str, form: str) -> None:
     project = here.repository / ("sub" if "sub" in line else "")
     here.index.add(tiny_sdist(here.index.files, "helper", "1.0"))
