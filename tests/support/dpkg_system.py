@@ -11,6 +11,9 @@
 The packages may have no maintainer scripts: nothing is run in the system.
 """
 
+import os
+import shutil
+import stat
 import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -27,7 +30,7 @@ from ocibuild.ecosystem.apt.state import make_state
 from ocibuild.image.recording import Recorder
 from ocibuild.image.rootfs import write_rootfs
 from ocibuild.image.view import LayerTable, View, ViewEntry
-from ocibuild.layer.entry import Entry, EntryKind
+from ocibuild.layer.entry import WHITEOUT_PREFIX, Entry, EntryKind
 from ocibuild.layer.reader import read_entries
 from ocibuild.plan.skeleton import declared_folders, skeleton
 from tests.support.apt_repository import MadeDeb
@@ -53,11 +56,17 @@ _TRACES = (
 
 
 class DpkgSystem:
-    """A root folder that dpkg manages; ``merged`` makes bin, lib and sbin links into usr first."""
+    """A root folder that dpkg manages, ``root`` in ``folder``.
+
+    Where it is not there yet it is made, empty; ``merged`` makes bin, lib and sbin links into usr first.
+    """
 
     def __init__(self, folder: Path, *, merged: bool = True) -> None:
         self.root = folder / "root"
         self._folder = folder
+        self._count = 0
+        if self.root.exists():
+            return
         for name in ("var/lib/dpkg/info", "var/lib/dpkg/triggers", "etc", "usr"):
             (self.root / name).mkdir(parents=True)
         for name in ("status", "diversions", "statoverride"):
@@ -69,7 +78,6 @@ class DpkgSystem:
         for name in ("bin", "lib", "sbin") if merged else ():
             (self.root / "usr" / name).mkdir()
             (self.root / name).symlink_to(f"usr/{name}")
-        self._count = 0
 
     def dpkg(self, *arguments: str | Path) -> None:
         """Run dpkg on the system; a test that expects a failure catches CalledProcessError."""
@@ -92,33 +100,58 @@ class DpkgSystem:
     def ours(self, *debs: MadeDeb, removals: Sequence[str] = ()) -> dict[str, tuple[object, ...]]:
         """What the system holds once this program has installed and removed these packages, as :meth:`tree` tells it."""
         base = self._entries()
-        view = _view(base)
+        installation = self._installation(_view(base), debs, removals)
+        state = make_state(installation)
+        assert state.unknown == ()
+        return _facts(self._written([base, *self._changes(installation), list(state.entries)]))
+
+    def ours_unconfigured(self, *debs: MadeDeb, removals: Sequence[str] = ()) -> Path:
+        """A copy of the system with these packages unpacked, and with what the step that configures them needs."""
+        installation = self.installation(*debs, removals=removals)
+        state = make_state(installation)
+        assert state.unknown != ()
+        self._count += 1
+        target = self._folder / f"ours-{self._count}"
+        subprocess.run(["cp", "-a", self.root, target], check=True)
+        for entries in (*self._changes(installation), state.entries):
+            for entry in entries:
+                _apply(entry, target)
+        return target
+
+    def installation(self, *debs: MadeDeb, removals: Sequence[str] = ()) -> Installation:
+        """The installation of these packages on the system as it is now."""
+        return self._installation(_view_of(self.root), debs, removals)
+
+    def _installation(self, view: View, debs: Sequence[MadeDeb], removals: Sequence[str]) -> Installation:
         database = DpkgDatabase.read(view)
         removed = removed_packages(removals, database)
         placed = self._placed(debs, removed, view, database)
         gone = whiteouts(placed, removed, view=view, database=database)
         full = view.extended([_table(gone), *(deb.table for deb in placed)])
-        state = make_state(Installation(placed, removed, view, full, database, "amd64"))
-        assert state.unknown == ()
-        tables = [deb.table for deb in placed]
-        return self._written([base, gone, self._entries_of_last(tables, view), list(state.entries)])
+        return Installation(placed, removed, view, full, database, "amd64")
+
+    def _changes(self, installation: Installation) -> tuple[list[Entry], list[Entry]]:
+        """What goes, and what the packages bring."""
+        placed, view, database = installation.placed, installation.base, installation.database
+        gone = whiteouts(placed, installation.removed, view=view, database=database)
+        return gone, self._entries_of_last([deb.table for deb in placed], view)
 
     def ours_unpacked(self, *debs: MadeDeb) -> dict[str, tuple[object, ...]]:
         """What the system holds once this program has placed these packages, before dpkg's state is written."""
         base = self._entries()
         view = _view(base)
         tables = [deb.table for deb in self._placed(debs, (), view, DpkgDatabase.read(view))]
-        return self._written([base, self._entries_of_last(tables, view)])
+        return _facts(self._written([base, self._entries_of_last(tables, view)]))
 
     def _entries_of_last(self, tables: Sequence[LayerTable], view: View) -> list[Entry]:
         folders = skeleton(tables, below=view, declared=declared_folders(tables))
         return folders + [e for _, entries in self._last for e in entries if e.kind is not EntryKind.DIRECTORY]
 
-    def _written(self, layers: Sequence[list[Entry]]) -> dict[str, tuple[object, ...]]:
+    def _written(self, layers: Sequence[list[Entry]]) -> Path:
         self._count += 1
         target = self._folder / f"ours-{self._count}"
         write_rootfs(MadeImage(list(layers)).source(), target)
-        return _facts(target)
+        return target
 
     def _placed(
         self, debs: Sequence[MadeDeb], removed: Sequence[InstalledPackage], view: View, database: DpkgDatabase
@@ -174,6 +207,42 @@ def _view(entries: Sequence[Entry]) -> View:
         return contents[path]
 
     return View(read_content=read_content).extended([_table(entries)])
+
+
+def _view_of(root: Path) -> View:
+    """The tree as an image; a file is read when it is asked for."""
+    entries = {}
+    for path in root.rglob("*"):
+        status, name = path.lstat(), str(path.relative_to(root))
+        mode, owner = stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
+        if path.is_symlink():
+            entries[name] = ViewEntry("symlink", 0o777, *owner, link=str(path.readlink()))
+        elif path.is_dir():
+            entries[name] = ViewEntry("directory", mode, *owner)
+        elif path.is_file():
+            entries[name] = ViewEntry("file", mode, *owner, size_bytes=status.st_size)
+    return View(entries, read_content=lambda path, _: (root / path).read_bytes())
+
+
+def _apply(entry: Entry, root: Path) -> None:
+    """Make the entry, or take away what it hides, in a tree whose parents are no links there."""
+    path = root / entry.path
+    if path.name.startswith(WHITEOUT_PREFIX):
+        hidden = path.with_name(path.name.removeprefix(WHITEOUT_PREFIX))
+        shutil.rmtree(hidden) if hidden.is_dir() and not hidden.is_symlink() else hidden.unlink()
+        return
+    if entry.kind is EntryKind.DIRECTORY:
+        path.mkdir(exist_ok=True)
+    else:
+        path.unlink(missing_ok=True)
+        if entry.kind is EntryKind.SYMLINK:
+            path.symlink_to(entry.link)
+        else:
+            path.write_bytes(entry.read())
+    os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
+    if entry.kind is not EntryKind.SYMLINK:
+        path.chmod(entry.mode)
+    os.utime(path, (entry.modified, entry.modified), follow_symlinks=False)
 
 
 def _locked(deb: MadeDeb, database: DpkgDatabase) -> LockedPackage:

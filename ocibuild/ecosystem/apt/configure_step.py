@@ -9,7 +9,7 @@ from ocibuild.core.step import Step
 from ocibuild.ecosystem.apt.configure import UnknownScript
 from ocibuild.ecosystem.apt.unpacked import DRIVER_PATH
 
-__all__ = ["ENVIRONMENT", "configure_step", "read_unknown_scripts", "write_unknown_scripts"]
+__all__ = ["DIFFERS_BETWEEN_RUNS", "ENVIRONMENT", "configure_step", "read_unknown_scripts", "write_unknown_scripts"]
 
 ENVIRONMENT: Mapping[str, str] = MappingProxyType(
     {
@@ -29,13 +29,35 @@ ENVIRONMENT: Mapping[str, str] = MappingProxyType(
 )
 """All of the step's environment. There is no TZ: scripts see UTC, or what the image says."""
 
+DIFFERS_BETWEEN_RUNS: Mapping[str, str] = MappingProxyType(
+    {
+        "etc/ssh/ssh_host_*_key*": "openssh-server makes keys, which all containers of the image share then",
+        "etc/ssl/certs/ssl-cert-snakeoil.pem": "ssl-cert makes a certificate, as of a machine",
+        "etc/ssl/private/ssl-cert-snakeoil.key": "ssl-cert makes a key, as of a machine",
+        "etc/munge/munge.key": "munge makes a key, as of a cluster",
+        "etc/aliases.db": "Berkeley DB gives every file an id of its own",
+        "etc/ldap/slapd.d/*": "slapd makes a directory, with times and ids in it",
+        "var/lib/ldap/*": "slapd makes a directory, with times and ids in it",
+        "var/lib/mysql/*": "mariadb-server makes a database, with times and ids in it",
+        "var/lib/postgresql/*": "postgresql makes a cluster, with times and ids in it",
+        "usr/share/octave/octave_packages": "octave writes the time into it",
+        "var/cache/debconf/passwords.dat": "answers that are random passwords",
+        "var/lib/texmf/*": "TeX's formats and their logs hold times, Lua's also the order of its tables",
+    }
+)
+"""What two runs of the step make differently, and why (patterns of :mod:`fnmatch`); everything else is the same.
+
+Found with the packages of ``tests/oracle/test_apt_configure_step.py`` on two file systems.
+"""
+
 _SHOWN_REASONS = 5
 
 
 def configure_step(unknown: Sequence[UnknownScript]) -> Step:
     """The step for an image whose new packages are unpacked (:func:`ocibuild.ecosystem.apt.state.make_state`).
 
-    ``unknown`` are the scripts for which it is needed. What it depends on lies in the layers below, its driver too.
+    ``unknown`` are the scripts for which it is needed. What it depends on lies in the layers below, its driver too. The
+    folders for sockets that packages make below /run are kept: nothing makes them in a container.
     """
     return Step(
         name="configure Debian packages",
@@ -43,6 +65,7 @@ def configure_step(unknown: Sequence[UnknownScript]) -> Step:
         why=_why(unknown),
         environment=ENVIRONMENT,
         network=False,
+        keep=("/run/**",),
     )
 
 

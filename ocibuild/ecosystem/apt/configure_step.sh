@@ -37,6 +37,38 @@ if [ -f "$daemons" ] && [ ! -e "$daemons.REAL" ]; then # scripts that do not ask
     chmod 755 "$daemons"
 fi
 
+# What names one machine or one moment must not enter the image, unless it is there already; nor what depends on the
+# order in which a file system lists a folder.
+[ -e "$here/started" ] || touch "$here/started"
+machine_id=/etc/machine-id
+[ ! -s "$machine_id" ] || machine_id=
+dbus_machine_id=/var/lib/dbus/machine-id
+[ ! -e "$dbus_machine_id" ] || dbus_machine_id=
+adduser_lock=/run/adduser
+[ ! -e "$adduser_lock" ] || adduser_lock=
+forget_machine() {
+    if [ -f "$machine_id" ]; then
+        : >"$machine_id" # empty, as machine-id(5) has it for images
+    fi
+    if [ ! -L "$dbus_machine_id" ]; then
+        rm -f "$dbus_machine_id"
+    fi
+    rm -f "$adduser_lock"
+    if [ -f /etc/ssl/certs/java/cacerts ]; then
+        perl "$here/configure_cacerts.pl" /etc/ssl/certs/java/cacerts "$SOURCE_DATE_EPOCH"
+    fi
+    info=/usr/share/info
+    if [ -e "$info/dir" ] && [ "$info/dir" -nt "$here/started" ]; then # as update-info-dir(8), in order
+        rm -f "$info/dir"
+        find "$info" -type f | LC_ALL=C sort | while IFS= read -r manual; do
+            case $manual in
+                */dir | */dir.gz | */dir.old | */dir.old.gz | *-[0-9] | *-[0-9].gz | *-[1-9][0-9] | *-[1-9][0-9].gz | *.png | *.jpg) ;;
+                *) install-info "$manual" "$info/dir" || true ;;
+            esac
+        done
+    fi
+}
+
 # Until its package is configured a conffile lies beside its place; dpkg puts it there.
 if [ -e "$here/conffiles" ]; then
     while IFS= read -r conffile; do
@@ -105,5 +137,6 @@ if [ -n "$faults" ]; then
     echo "$faults" >&2
     exit 1
 fi
+forget_machine
 rm -rf "$here"
 rmdir /var/lib/ocibuild 2>/dev/null || true

@@ -43,6 +43,16 @@ class Installation:
         previous = old.version if old else ""
         return ConfiguredPackage(package.name, package.architecture, package.version, previous, scripts)
 
+    def new_conffiles(self) -> dict[str, dict[str, str]]:
+        """By package (its name in dpkg's database) the conffiles that come where nothing was: ``/etc/...`` -> place."""
+        found: dict[str, dict[str, str]] = {}
+        for deb in self.placed:
+            places = {name: deb.context.target(name[1:]) for name, recorded in deb.conffiles.items() if recorded}
+            found[deb.info_name] = {
+                name: place for name, place in places.items() if place in deb.table.entries and place not in self.base
+            }
+        return found
+
     def unknown_scripts(self) -> tuple[UnknownScript, ...]:
         """The scripts that are not known as data, from their texts alone; with any, code must run."""
         return (*unknown_removals(self.removed, self.base), *unknown_scripts(self.configured_packages()))

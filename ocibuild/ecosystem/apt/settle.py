@@ -53,12 +53,6 @@ class PlacedDeb:
         return conffiles
 
     @property
-    def placed_conffiles(self) -> Mapping[str, str]:
-        """The conffiles that lie at their places because the package brought them: path (``/etc/...``) -> place."""
-        places = {name: self.context.target(name[1:]) for name, recorded in self.conffiles.items() if recorded}
-        return {name: place for name, place in places.items() if place in self.table.entries}
-
-    @property
     def listed(self) -> list[str]:
         """The paths of the package's list, as the package names them, without leading slashes and without the root."""
         lines = decode(self.table.kept[f"{INFO_FOLDER}/{self.info_name}.list"]).splitlines()

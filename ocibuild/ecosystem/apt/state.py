@@ -20,8 +20,8 @@ from ocibuild.layer.entry import Entry
 
 __all__ = ["STATE_VERSION", "AptState", "make_state"]
 
-STATE_VERSION = 4
-"""Part of the state layer's key: raise it whenever the same packages give other entries."""
+STATE_VERSION = 7
+"""Part of the state layer's key: raise it whenever the same packages give other entries, the step's files too."""
 
 _FOLDER = "var/lib/dpkg"
 _EXTENDED = "var/lib/apt/extended_states"
@@ -68,7 +68,8 @@ def _with_database(installation: Installation, seeds: Iterable[Entry], *, config
     overlay.make_folders(f"{_FOLDER}/info")
     placed, removed = installation.placed, installation.removed
     view, database = installation.view, installation.database
-    status = status_after(placed, removed, view=view, database=database, configured=configured)
+    put_aside = None if configured else installation.new_conffiles()
+    status = status_after(placed, removed, view=view, database=database, put_aside=put_aside)
     overlay.write(f"{_FOLDER}/status", status)
     write_lists(overlay, placed, removed, view=view, database=database)
     _write_triggers(overlay, placed, removed)

@@ -4,7 +4,7 @@ A stanza is the package's control file with the state it is in, and its conffile
 (conffiles) and ``main/remove.c``.
 """
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from ocibuild.ecosystem.apt.conffile import NEW_CONFFILE
 from ocibuild.ecosystem.apt.database import INSTALLED, UNPACKED, DpkgDatabase, InstalledPackage, status_text
@@ -22,14 +22,14 @@ def status_after(
     *,
     view: View,
     database: DpkgDatabase,
-    configured: bool = True,
+    put_aside: Mapping[str, Container[str]] | None = None,
 ) -> str:
     """The status file when ``placed`` are installed and ``removed`` are gone but for what a purge would take.
 
-    ``view`` is the image with the packages' files in place, ``database`` that of the base. With ``configured`` False
-    the packages are unpacked, and their scripts must still run. The conffiles that they brought are new then, for dpkg
-    puts them into place when it configures their packages (:func:`ocibuild.ecosystem.apt.unpacked.leave_unconfigured`);
-    of others it has the last word already ("If the .dpkg-new file is no longer there, ignore this one").
+    ``view`` is the image with the packages' files in place, ``database`` that of the base. With ``put_aside`` the
+    packages are unpacked, and their scripts must still run: it names, by package, the conffiles that lie beside their
+    places until dpkg configures the package. Of others dpkg takes what is recorded for decided (``main/configure.c``:
+    "If the .dpkg-new file is no longer there, ignore this one").
     """
     holders: dict[str, set[str]] = {}
     for deb in placed:
@@ -47,10 +47,10 @@ def status_after(
         old = earlier_record(deb, database)
         if old is not None:
             stanzas.pop((old.name, old.architecture), None)
-        new = () if configured else deb.placed_conffiles
+        new = put_aside[deb.info_name] if put_aside is not None else ()
         conffiles = "".join(f"\n {line}" for line in _conffile_lines(deb, old, view, new)) or None
         changes = {"Status": INSTALLED, "Conffiles": conffiles}
-        if not configured:
+        if put_aside is not None:
             changes |= {"Status": UNPACKED, "Config-Version": old.configured_version or None if old else None}
         stanzas[deb.package.name, deb.package.architecture] = deb.control.with_fields(changes)
     return status_text(stanzas.values())

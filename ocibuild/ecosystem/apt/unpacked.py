@@ -20,6 +20,8 @@ STEP_FOLDER = "var/lib/ocibuild/configure"
 DRIVER_PATH = f"{STEP_FOLDER}/run"
 """The shell script that the step runs (``configure_step.sh``)."""
 
+_DRIVER = "configure_step.sh"
+_KEY_STORE_TIMES = "configure_cacerts.pl"
 _CALLS = f"{STEP_FOLDER}/calls"
 _CONFFILES = f"{STEP_FOLDER}/conffiles"
 _OLD_SCRIPTS = f"{STEP_FOLDER}/old"
@@ -31,23 +33,23 @@ def leave_unconfigured(overlay: Overlay, installation: Installation) -> None:
 
     Pending triggers are those that dpkg would hold then: they make it run the ``postinst triggered`` of packages of the
     base. The step's folder holds its driver, the list of what it runs first, scripts of versions that are gone, and the
-    places of conffiles that came with the packages. dpkg leaves those beside their places until their package is
-    configured, and other packages' scripts count on that (a hook must not be there before what it calls works); layers
-    hold them in place, so the step puts them aside first.
+    places of new conffiles. dpkg leaves those beside their places until their package is configured, and scripts of
+    other packages count on that: a hook must not be there before what it calls works. Layers hold them in place, so the
+    step puts them aside first. A conffile that replaces another stays, so that scripts are never without one.
     """
     activated = activated_triggers(overlay, installation.configured_packages(), installation.activated_by_what_goes())
     names = sorted({name for names in activated.values() for name in names})
     before = overlay.read_text(_UNINCORPORATED, "")
     overlay.write(_UNINCORPORATED, before + "".join(f"{name} -\n" for name in names))
     overlay.make_folders(STEP_FOLDER)
-    driver = resources.files(__package__).joinpath("configure_step.sh").read_bytes()
-    overlay.write(DRIVER_PATH, driver, mode=0o755)
+    for name, path in ((_DRIVER, DRIVER_PATH), (_KEY_STORE_TIMES, f"{STEP_FOLDER}/{_KEY_STORE_TIMES}")):
+        overlay.write(path, resources.files(__package__).joinpath(name).read_bytes(), mode=0o755)
     base, database = installation.base, installation.database
     calls = calls_before_configuring(
         installation.placed, installation.removed, base=base, database=database, old_scripts=_OLD_SCRIPTS
     )
     overlay.write(_CALLS, "".join(f"{call.line}\n" for call in calls))
-    places = sorted(place for deb in installation.placed for place in deb.placed_conffiles.values())
+    places = sorted(place for places in installation.new_conffiles().values() for place in places.values())
     overlay.write(_CONFFILES, "".join(f"/{place}\n" for place in places))
     replaced = (database.get(deb.package.name, deb.package.architecture) for deb in installation.placed)
     for package in (*installation.removed, *(old for old in replaced if old is not None)):
