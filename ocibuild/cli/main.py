@@ -29,6 +29,7 @@ _COMMANDS = {
     "plan": "Show what a build would make, before anything is fetched.",
     "pull": "Copy an image from a registry into the store, a folder or an archive.",
     "push": "Copy an image from a folder, an archive or the store to a registry.",
+    "repo2docker": "Take repo2docker's own arguments, and do the same without Docker.",
     "run": "Run an image's program here, without a container runtime.",
 }
 

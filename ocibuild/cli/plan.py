@@ -22,7 +22,7 @@ from ocibuild.store.store import Store
 from ocibuild.work.build import read_request
 from ocibuild.work.planning import plan_build
 
-__all__ = ["command"]
+__all__ = ["command", "show_plan"]
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -53,10 +53,11 @@ def command(*, source: str, as_json: bool, json_logs: bool, quiet: bool, verbose
     for number, plan in enumerate(plans):
         if number:
             click.echo()
-        _show(plan)
+        show_plan(plan)
 
 
-def _show(plan: BuildPlan) -> None:
+def show_plan(plan: BuildPlan) -> None:
+    """Write a plan for people."""
     base = f"{plan.base} {(plan.base_digest or '')[:19]}".rstrip()
     click.echo(f"{plan.platform} on {base}, resolved {_age(plan.age_seconds)} ago")
     click.echo(f"\n{len(plan.packages)} packages, {format_size(plan.bytes_to_fetch)} to fetch")

@@ -19,7 +19,7 @@ class RegistryAccess:
 
     ``ca_file`` is the bundle of authorities to trust instead of the machine's. ``insecure`` are hosts that may speak
     plain http or show any certificate. ``secrets`` are mounted Kubernetes secrets, a file or folder each. ``username``
-    and ``password_file`` are for ``login_registry`` alone.
+    and ``password_file`` are for ``login_registry`` alone; ``logins`` are others, each for its own registry.
     """
 
     ca_file: Path | None = None
@@ -28,6 +28,7 @@ class RegistryAccess:
     username: str | None = None
     password_file: Path | None = None
     login_registry: str | None = None
+    logins: tuple[ExplicitCredential, ...] = ()
 
     @classmethod
     def said(
@@ -53,7 +54,7 @@ class RegistryAccess:
 
     def credentials(self, environment: Mapping[str, str], *, events: EventSink) -> CredentialChain:
         """Where credentials are looked for: what was said first, then this machine's usual places."""
-        explicit = []
+        explicit = list(self.logins)
         if self.username is not None and self.password_file is not None and self.login_registry is not None:
             explicit.append(
                 ExplicitCredential.read(

@@ -31,6 +31,7 @@ from ocibuild.store.image_source import StoreSource
 from ocibuild.store.store import Store
 from ocibuild.work.frame import Frame, recall_frame, remember_frame
 from ocibuild.work.outputs import Output, check_outputs, write_output
+from ocibuild.work.phase import Phase
 from ocibuild.work.recall import DEFAULT_MAX_AGE_SECONDS, RememberedBuild, recall_build, remember_build, state_key
 from ocibuild.work.source import Source
 
@@ -328,9 +329,10 @@ def _deliver(
         from ocibuild.work.push import push_image  # noqa: PLC0415 - as above
 
         for image in request.images:
-            push_image(
-                store, descriptor, image, base=base, environment=environment, events=events, access=request.access
-            )
+            with Phase(events, "pushing", str(image)):
+                push_image(
+                    store, descriptor, image, base=base, environment=environment, events=events, access=request.access
+                )
     for tag in map(str, request.images or (name,)):
         store.images.put(tag, descriptor)
 

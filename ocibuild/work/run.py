@@ -23,7 +23,7 @@ from ocibuild.sandbox.prepared_root import prepared_root
 from ocibuild.store.store import Store
 from ocibuild.work.access import RegistryAccess
 from ocibuild.work.image_layers import read_pieces
-from ocibuild.work.machine import Phase
+from ocibuild.work.phase import Phase
 from ocibuild.work.places import open_source
 
 __all__ = ["RunRequest", "execution_of", "parse_mount", "parse_variable", "read_variables", "run_image"]

@@ -1,0 +1,1 @@
+"""repo2docker's command line and log, for BinderHub and for whoever is used to it."""
