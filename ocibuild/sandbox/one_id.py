@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ocibuild.sandbox.entrance import Entrance, IdRange
+from ocibuild.sandbox.entrance import Bind, Entrance, IdRange
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner, Streams
 from ocibuild.sandbox.process import run_process
 from ocibuild.sandbox.view import binds_of, executable_root, limits
@@ -16,6 +16,9 @@ _NOTES = (
     "Device nodes cannot be made: the kernel answers EPERM.",
     "A program that becomes another user (su, setpriv) is answered with success and stays who it is.",
 )
+
+_APT_SETTINGS = Path(__file__).with_name("apt_one_id.conf")
+_APT_FOLDER = "etc/apt/apt.conf.d"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class OneIdRung:
             is_offline=self.can_be_offline and not execution.network,
             keeps_journal=True,
             groups=identity.groups,
-            binds=binds_of(execution),
+            binds=(*_apt_binds(root), *binds_of(execution)),
             owners=tuple((*key, *owner) for key, owner in (owners or {}).items()),
         )
         outcome = run_process(entrance, streams, timeout_seconds=execution.timeout_seconds)
@@ -72,3 +75,10 @@ class OneIdRung:
     def keeper(self) -> tuple[str, ...]:
         """Nothing: all files of a root are this user's."""
         return ()
+
+
+def _apt_binds(root: Path) -> tuple[Bind, ...]:
+    """A setting for apt, in a root that has it, while a program runs (apt.conf(5), "APT::Sandbox::User")."""
+    if not (root / _APT_FOLDER).is_dir():
+        return ()
+    return (Bind(str(_APT_SETTINGS), f"/{_APT_FOLDER}/99{_APT_SETTINGS.stem}", writable=False),)

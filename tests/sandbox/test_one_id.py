@@ -153,6 +153,13 @@ def test_capabilities_of_files_are_noted(run: Run, root: Path) -> None:
     assert (removed.output, removed.attributes) == ("", {})
 
 
+def test_apt_is_told_that_it_cannot_become_another_user(run: Run, root: Path, user: int) -> None:
+    (root / "etc/apt/apt.conf.d").mkdir(parents=True)
+    subprocess.run(["chown", "-R", f"{user}:{user}", root / "etc/apt"], check=True)
+    assert 'APT::Sandbox::User "root";\n' in run("sh", "-c", "cat /etc/apt/apt.conf.d/*").output
+    assert list((root / "etc/apt/apt.conf.d").iterdir()) == []
+
+
 def test_device_nodes_are_refused(run: Run) -> None:
     outcome = run("sh", "-c", "mknod /tmp/null c 1 3; mkfifo /tmp/fifo && echo fifo")
     assert outcome.output == "mknod: /tmp/null: Operation not permitted\nfifo\n"
