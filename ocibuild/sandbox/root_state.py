@@ -12,7 +12,7 @@ from ocibuild.sandbox.wanted import TreeEntry
 
 __all__ = ["Known", "RootState", "StatKey", "load_state", "save_state"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 class StatKey(NamedTuple):
@@ -45,7 +45,8 @@ class RootState:
 
     ``chain`` and ``pieces`` name the chain of layers that it is, "" and nothing where it is none exactly. ``unknown``
     are paths that are there and must go or be made anew, with whether they are folders (only the uppermost need be
-    named). ``attributes`` are the extended attributes that layers give to files.
+    named). ``attributes`` are the extended attributes that layers give to files. ``aliases`` gives files another
+    ``content`` that has the same bytes: of a file whose mode or owner a step changed, the one below the step's layer.
     """
 
     chain: str = ""
@@ -53,6 +54,12 @@ class RootState:
     paths: dict[str, Known] = field(default_factory=dict)
     unknown: dict[str, bool] = field(default_factory=dict)
     attributes: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+
+    def forget(self, path: str) -> None:
+        """Nothing is known of the path any more."""
+        for table in (self.paths, self.attributes, self.aliases):
+            table.pop(path, None)
 
 
 def save_state(state: RootState, file: Path) -> None:
@@ -86,6 +93,7 @@ def save_state(state: RootState, file: Path) -> None:
             path: {name: b64encode(data).decode() for name, data in attributes.items()}
             for path, attributes in state.attributes.items()
         },
+        "aliases": state.aliases,
     }
     with replacing(file) as stream:
         stream.write(json.dumps(value, separators=(",", ":")).encode("ascii"))
@@ -129,4 +137,5 @@ def _state(value: Mapping[str, Any]) -> RootState:
             path: {name: b64decode(text) for name, text in attributes.items()}
             for path, attributes in value["attributes"].items()
         },
+        dict(value["aliases"]),
     )

@@ -51,17 +51,15 @@ class Survey:
     def state(self) -> RootState:
         """What is known of the tree now. Touched files whose content is as recorded stay known, with what differs."""
         before = self.before
-        state = RootState(paths=dict(before.paths), attributes=dict(before.attributes))
+        state = RootState(paths=dict(before.paths), attributes=dict(before.attributes), aliases=dict(before.aliases))
         for path in self.gone:
-            del state.paths[path]
-            state.attributes.pop(path, None)
+            state.forget(path)
         for path, sight in self.touched.items():
             known = state.paths[path]
             if sight.same_content and sight.same_attributes:
                 state.paths[path] = self._as_it_is(known, sight)
             else:
-                del state.paths[path]
-                state.attributes.pop(path, None)
+                state.forget(path)
                 state.unknown[path] = stat.S_ISDIR(sight.key.mode)
         for path in self.new:
             state.unknown[path] = stat.S_ISDIR(self.disk[path].mode)
@@ -94,7 +92,7 @@ def survey(tree: Tree, state: RootState, *, with_owners: bool, inodes: Collectio
     if inodes:
         nominated |= {path for path, key in disk.items() if key.inode in inodes and path in paths}
     nominated |= _partners(state, gone) - set(gone)
-    sights = {path: _sight(tree, path, state, disk[path], with_owners=with_owners) for path in nominated}
+    sights = {path: _sight(tree, path, state, disk[path], with_owners=with_owners) for path in sorted(nominated)}
     for path, status in tree.lock_again().items():
         key = disk[path] = stat_key(status)
         if path in sights:

@@ -64,38 +64,37 @@ class _Mover:
             known = paths.get(path)
             if parent(path) in gone:
                 gone.add(path)
-                self._drop(path)
+                self._state.forget(path)
             elif not self._may_stay(path, known):
                 gone.add(path)
                 self._tree.remove(path)
-                self._drop(path)
+                self._state.forget(path)
                 self._folders.add(parent(path))
         self._folders -= gone
 
     def _may_stay(self, path: str, known: Known | None) -> bool:
         new = self._wanted.entries.get(path)
         is_folder = known.entry.kind == "directory" if known is not None else self._state.unknown[path]
-        if is_folder:
-            if new is None or new.kind != "directory":
-                return False
+        if is_folder and new is not None and new.kind == "directory":
             self._there.add(path)
             if known is None or known.entry != new:
                 self._folders.add(path)
             return True
-        if known is None or new is None:
+        if known is None or new is None or not self._has_same_content(path, known.entry, new):
             return False
-        old = known.entry
-        if old == new:
-            return True
-        same = (old.kind, old.size_bytes, old.link, old.content, old.group)
-        if same != (new.kind, new.size_bytes, new.link, new.content, new.group):
-            return False
-        self._dressed.append(path)
+        if known.entry != new:
+            self._dressed.append(path)
         return True
 
-    def _drop(self, path: str) -> None:
-        self._state.paths.pop(path, None)
-        self._state.attributes.pop(path, None)
+    def _has_same_content(self, path: str, old: TreeEntry, new: TreeEntry) -> bool:
+        """Whether a file or link is what it should be, but for its mode, owner and time."""
+        if (old.kind, old.size_bytes, old.link, old.group) != (new.kind, new.size_bytes, new.link, new.group):
+            return False
+        if old.content != new.content:
+            if self._state.aliases.get(path) != new.content:
+                return False
+            self._state.aliases[path] = old.content
+        return True
 
     # -- what comes
 
@@ -148,7 +147,7 @@ class _Mover:
         folder, name = self._tree.at(path)
         if again:  # of a path that occurs twice the last counts
             os.unlink(name, dir_fd=folder)
-            self._state.attributes.pop(path, None)
+            self._state.forget(path)
         digest = hashlib.blake2b(digest_size=CONTENT_DIGEST_BYTES)
         descriptor = os.open(name, _WRITE_FLAGS, wanted.mode & 0o777, dir_fd=folder)
         try:

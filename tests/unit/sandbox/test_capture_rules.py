@@ -126,6 +126,24 @@ def test_what_was_captured_is_left_in_its_place(tmp_path: Path) -> None:
     assert not (folder / "tmp" / "noise").exists()
 
 
+def test_a_file_whose_owner_alone_changed_is_never_written_again(tmp_path: Path) -> None:
+    root = made_root(tmp_path / "root")
+    chain = made_chain(tmp_path / "blobs", BASE)
+    root.move(chain)
+    folder = root.enter()
+    (folder / "lib" / "two").chmod(0o600)
+    (folder / "lib" / "module.py").chmod(0o600)
+    change = captured(root)
+    inodes = [(folder / "lib" / name).stat().st_ino for name in ("module.py", "two", "three")]
+    above = Chain((*chain.pieces, made_piece(tmp_path / "blobs", list(change.entries()), key=change.digest)))
+    for wanted, mode in ((above, 0o600), (chain, 0o644), (above, 0o600), (chain, 0o644)):
+        root.move(wanted)
+        assert [(folder / "lib" / name).stat().st_ino for name in ("module.py", "two", "three")] == inodes
+        assert {(folder / "lib" / name).stat().st_mode & 0o777 for name in ("module.py", "two", "three")} == {mode}
+    root.move(made_chain(tmp_path / "blobs", [Entry.directory("lib"), Entry.file("lib/module.py", b"x = 2\n")]))
+    assert (folder / "lib" / "module.py").read_text() == "x = 2\n"
+
+
 def test_places_of_the_system_are_left_out_and_counted(root: PreparedRoot) -> None:
     folder = root.enter()
     for path in ("tmp/a/b", "var/log/dpkg.log", "etc/hosts", "run/x", "var/lib/apt/lists/list"):

@@ -20,6 +20,7 @@ def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
         },
         {"bad": True, "worse": False},
         {"same": {"security.capability": bytes(range(256))}},
+        {"same": "other/same"},
     )
     save_state(state, tmp_path / "state")
     assert load_state(tmp_path / "state") == state
