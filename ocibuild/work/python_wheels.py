@@ -39,6 +39,7 @@ from ocibuild.store.store import Store
 from ocibuild.work.build_environment import write_environment
 from ocibuild.work.editable import store_changes
 from ocibuild.work.python_sources import FetchedSource, PythonSources, keep_no_address
+from ocibuild.work.step_log import StepLog
 from ocibuild.work.wheel_records import WheelRecords
 
 __all__ = ["StepRoot", "WheelMaker", "resolve_with_builds"]
@@ -199,15 +200,17 @@ class WheelMaker:
         mounts = [Mount(folder, self.build_folder, writable=True)]
         mounts += [Mount(project, place, writable=True)] if place else []
         said = bytearray()
-
-        def keep(data: bytes) -> None:
-            said.extend(data)
-            del said[:-_MOST_OUTPUT_BYTES]
-
         step = wheel_step(source, self.target, environment=self.root.environment, build_folder=self.build_folder)
-        exit_code = self.root.run(step, mounts, keep)
+        with StepLog(self.store.folder / "logs", step.name, self.events) as log:
+
+            def keep(data: bytes) -> None:
+                log.write(data)
+                said.extend(data)
+                del said[:-_MOST_OUTPUT_BYTES]
+
+            exit_code = self.root.run(step, mounts, keep)
         if exit_code:
-            raise build_failure(source, exit_code, said.decode("utf-8", "replace"))
+            raise build_failure(source, exit_code, said.decode("utf-8", "replace"), log=log.path)
         return read_answer(folder, source)
 
     def _editable_place(self, source: PythonSource) -> str:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from ocibuild.core.digest import Digest
-from ocibuild.core.errors import BuildError
+from ocibuild.core.errors import BuildError, UsageError
 from ocibuild.core.package import LockedPackage
 from ocibuild.ecosystem.pip.built import (
     BuiltWheel,
@@ -54,8 +55,11 @@ class WheelRecords:
             value: Any = self.store.records.get(_KIND, key)
             if not isinstance(value, dict):
                 continue
-            wheel = Digest.sha256(value["wheel"])
-            changes = Digest.sha256(value["changes"]) if value.get("changes") else None
+            try:
+                wheel = Digest.sha256(value["wheel"])
+                changes = Digest.sha256(value["changes"]) if value["changes"] else None
+            except (KeyError, UsageError):  # damaged: it is built again
+                continue
             size_bytes = self.store.blobs.size_bytes(wheel)
             if size_bytes is None or (changes is not None and changes not in self.store.blobs):
                 continue
@@ -97,6 +101,8 @@ class WheelRecords:
             write_normalised(wheel, file, file_name=wheel.name)
         metadata = read_wheel_metadata(normal, file_name=wheel.name, where=str(source))
         _check_identity(source, metadata)
+        if not parse_wheel_filename(wheel.name)[3] & set(self.target.tags()):
+            raise BuildError(f"{source}: its build made {wheel.name}, which is not for {self.target.description}")
         with normal.open("rb") as reader, self.store.blobs.writer(where=wheel.name) as writer:
             shutil.copyfileobj(reader, writer, 1 << 20)
         value = {

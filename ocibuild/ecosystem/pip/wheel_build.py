@@ -43,6 +43,7 @@ SOURCE = "source"
 
 _OUTPUT = "output"
 _LARGEST_RESULT_BYTES = 1 << 20
+_SHOWN_LINES = 40
 _FRONTEND = "build_frontend.py"
 _HEADER = re.compile(r"fatal error: (\S+\.h(?:pp)?): No such file")
 _COMPILER = re.compile(
@@ -166,11 +167,13 @@ def _read_regular(path: Path) -> bytes:
         return file.read(_LARGEST_RESULT_BYTES)
 
 
-def build_failure(source: PythonSource, exit_code: int, output: str) -> BuildError:
-    """The error of a failed step: the end of what it said, and what is known to help."""
-    lines = output.rstrip().splitlines()[-60:]
+def build_failure(source: PythonSource, exit_code: int, output: str, *, log: Path) -> BuildError:
+    """The error of a failed step: the end of what it said, all of which is in ``log``, and what is known to help."""
+    shown = "".join(f"\n  | {line}" for line in output.rstrip().splitlines()[-_SHOWN_LINES:])
+    known = _hint(output)
     return BuildError(
-        f"building a wheel of {source} failed with exit code {exit_code}:\n" + "\n".join(lines), hint=_hint(output)
+        f"building a wheel of {source} failed with exit code {exit_code}; its last lines:{shown}",
+        hint=f"{known}; all that the build said is in {log}" if known else f"all that the build said is in {log}",
     )
 
 

@@ -229,11 +229,12 @@ def test_failures_show_the_end_and_what_helps() -> None:
         "\n".join(f"line {number}" for number in range(500))
         + "\nx.c:1:10: fatal error: Python.h: No such file or directory\n"
     )
-    error = build_failure(SOURCE, 1, output)
+    error = build_failure(SOURCE, 1, output, log=Path("/store/logs/x.log"))
     assert "line 499" in error.message
     assert "line 100\n" not in error.message
     assert error.hint is not None
     assert "python3-dev" in error.hint
+    assert "/store/logs/x.log" in error.hint
 
 
 # The build system.
