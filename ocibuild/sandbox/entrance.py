@@ -7,7 +7,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+
+TYPE_CHECKING = False  # as type checkers read it: importing typing itself is what is saved
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["Bind", "Entrance", "IdRange", "Mapper"]
 

@@ -13,9 +13,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import NoReturn
 
 from ocibuild.sandbox.kernel import become_subreaper, die_with_parent
+
+TYPE_CHECKING = False  # as type checkers read it: importing typing itself is what is saved
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 __all__ = ["END_ALL", "Guard", "end_descendants", "exit_code_of", "leave", "wake_on_children"]
 
@@ -34,7 +37,7 @@ def exit_code_of(status: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def leave(act: Callable[[], int]) -> NoReturn:
+def leave(act: Callable[[], int]) -> "NoReturn":
     """Do it, and end this process with the exit code that it returns: a forked child never goes on as its parent."""
     exit_code = 1
     try:
