@@ -158,7 +158,7 @@ class _ChangeWriter:
         for path, change in self._chosen.items():
             known = self._known(path, change, piece)
             if known is not None:
-                if change.modified is not None and change.kind == "file":
+                if change.kind == "file" and change.modified is not None and "attributes" not in change.differs:
                     state.aliases[path] = self._survey.before.paths[path].entry.content
                 state.paths[path] = known
                 state.unknown.pop(path, None)

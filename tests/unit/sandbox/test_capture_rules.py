@@ -351,6 +351,22 @@ def test_capabilities_come_from_the_record_and_the_journal(tmp_path: Path) -> No
     }
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives capabilities")
+def test_a_capability_that_a_step_gave_goes_with_its_layer(tmp_path: Path) -> None:
+    root = made_root(tmp_path / "root", with_owners=True)
+    chain = made_chain(tmp_path / "blobs", [Entry.file("ping", b"p", mode=0o755)])
+    root.move(chain)
+    given = b"\1\0\0\2" + b"\0\x20" + bytes(14)
+    file = root.enter() / "ping"
+    os.setxattr(file, "security.capability", given)
+    (entry,) = (change := captured(root)).entries()
+    assert entry.attributes == {"security.capability": given}
+    above = Chain((*chain.pieces, made_piece(tmp_path / "blobs", [entry], key=change.digest)))
+    for wanted, held in ((above, ["security.capability"]), (chain, []), (above, ["security.capability"])):
+        root.move(wanted)
+        assert [name for name in os.listxattr(file) if name == "security.capability"] == held
+
+
 Act = Callable[[Path], object]
 
 
