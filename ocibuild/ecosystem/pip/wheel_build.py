@@ -44,6 +44,7 @@ SOURCE = "source"
 _OUTPUT = "output"
 _LARGEST_RESULT_BYTES = 1 << 20
 _SHOWN_LINES = 40
+_CONTROLS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # nobody draws on the user's terminal
 _FRONTEND = "build_frontend.py"
 _HEADER = re.compile(r"fatal error: (\S+\.h(?:pp)?): No such file")
 _COMPILER = re.compile(
@@ -169,7 +170,8 @@ def _read_regular(path: Path) -> bytes:
 
 def build_failure(source: PythonSource, exit_code: int, output: str, *, log: Path) -> BuildError:
     """The error of a failed step: the end of what it said, all of which is in ``log``, and what is known to help."""
-    shown = "".join(f"\n  | {line}" for line in output.rstrip().splitlines()[-_SHOWN_LINES:])
+    lines = _CONTROLS.sub("", output).rstrip().split("\n")
+    shown = "".join(f"\n  | {line}" for line in lines[-_SHOWN_LINES:])
     known = _hint(output)
     return BuildError(
         f"building a wheel of {source} failed with exit code {exit_code}; its last lines:{shown}",

@@ -231,6 +231,7 @@ def test_failures_show_the_end_and_what_helps() -> None:
     )
     error = build_failure(SOURCE, 1, output, log=Path("/store/logs/x.log"))
     assert "line 499" in error.message
+    assert "\x1b" not in error.message
     assert "line 100\n" not in error.message
     assert error.hint is not None
     assert "python3-dev" in error.hint
