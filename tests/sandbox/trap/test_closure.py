@@ -143,12 +143,16 @@ def _facts(root: Path, owners: dict[int, tuple[int, int]]) -> dict[str, tuple[ob
 def _given_to_user(root: Path) -> list[list[int]]:
     """Let all files belong to the user; whom else than root they belonged to, as a run wants to know it."""
     noted = []
+    seen: set[int] = set()
     shutil.rmtree(root / "dev")
     (root / "dev").mkdir()
     for folder, folders, files in os.walk(root):
         for name in (*folders, *files):
             path = Path(folder, name)
             status = path.lstat()
+            if status.st_ino in seen:
+                continue  # a second name
+            seen.add(status.st_ino)
             if (status.st_uid, status.st_gid) != (0, 0):
                 descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW)
                 (inode, birth), _ = identify(descriptor)

@@ -34,7 +34,7 @@ def test_make_with_many_jobs(large: Trap) -> None:
         echo 'int f7(void); int main(void) { return f7() - 7; }' > main.c
         printf 'program: $(patsubst %%.c,%%.o,$(wildcard *.c))\n\tcc -o $@ $^\n' > Makefile
         make -s -j8 && ./program && echo 'program p; print *, "fortran"; end' > f.f90 && gfortran f.f90 -o f && ./f
-        printf '#include <iostream>\nint main() { try { throw 1; } catch (int) { std::cout << "c++\\n"; } }' > c.cc && g++ c.cc -o c && ./c
+        printf '#include <iostream>\nint main() { try { throw 1; } catch (int) { std::cout << "c++"; } }' > c.cc && g++ c.cc -o c && ./c
         """,
         timeout_seconds=120,
     )
@@ -59,16 +59,15 @@ def test_java(large: Trap) -> None:
     """The launcher finds its library by /proc/self/exe; the machine has dozens of threads and its own signal handlers."""
     outcome = large.shell(
         """
-        java -version 2>&1 | head -1 | cut -d'"' -f1; rm -f /tmp/l.jsa
-        java -Xshare:dump -XX:SharedArchiveFile=/tmp/l.jsa 2>&1 | grep -c 'Number of classes'; java -XX:+UseParallelGC -Xmx64m -XshowSettings:system -version 2>&1 | grep -c Operating
-        keytool -list -keystore /etc/ssl/certs/java/cacerts -storepass changeit 2>/dev/null | grep -c trustedCertEntry || true
+        java -version 2>&1 | head -1 | cut -d'"' -f1
+        java -XX:+UseParallelGC -Xmx64m -XshowSettings:system -version 2>&1 | grep -c Operating
+        keytool -list -cacerts -storepass changeit 2>/dev/null | grep -c trustedCertEntry
         """,
         timeout_seconds=120,
     )
-    lines = outcome.output.splitlines()
-    assert lines[0] == "openjdk version "
-    assert lines[2] == "1"
-    assert int(lines[3]) > 50, outcome.output
+    version, systems, certificates = outcome.output.splitlines()
+    assert (version, systems) == ("openjdk version ", "1")
+    assert int(certificates) > 50
 
 
 def test_r(large: Trap) -> None:
@@ -139,7 +138,7 @@ END
 def test_job_control_static_programs_perl_and_tar(large: Trap) -> None:
     outcome = large.shell(
         r"""
-        set -m; sleep 0.2 & wait; sleep 100 & kill %2; wait %2 || echo ended; trap 'echo trapped' USR1; kill -USR1 $$; cat <(echo substituted)
+        set -m; sleep 0.2 & wait; sleep 100 & kill %+; wait %+ || echo ended; trap 'echo trapped' USR1; kill -USR1 $$; cat <(echo substituted)
         busybox sh -c 'cd /tmp; echo $PWD; busybox ls /etc/debian_version; busybox stat -c %U /etc'
         perl -MPOSIX -e 'sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGSYS)); print -e "/etc/passwd" ? "perl
 " : "no
