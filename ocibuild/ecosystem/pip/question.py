@@ -96,10 +96,10 @@ class Question:
     stand_in: StandIn = field(init=False)
 
     def __post_init__(self) -> None:
-        stand_in = StandIn(self.uv.folder)
+        stand_in = StandIn(self.uv.cache_folder.with_name(f"{self.uv.cache_folder.name}-stand-in"))
         object.__setattr__(self, "stand_in", stand_in)
-        answer = self.uv.run(stand_in.question())
-        stand_in.close()
+        asking = dataclasses.replace(self.uv, variables={**self.uv.variables, **stand_in.variables})
+        answer = asking.run(stand_in.question())
         if not answer.is_done:
             raise MachineError(f"uv cannot use the Python that runs this program: {answer.messages}")
 

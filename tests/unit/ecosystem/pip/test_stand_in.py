@@ -1,6 +1,8 @@
-"""The interpreter that uv is given runs nothing once it is closed."""
+"""The interpreter that uv is given runs nothing but the answer to uv's question."""
 
+import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -8,18 +10,21 @@ import pytest
 from ocibuild.ecosystem.pip.stand_in import REFUSAL, StandIn
 
 
-def run(program: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+def run(
+    program: Path, *arguments: str, variables: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    environment = os.environ | dict(variables or {})
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False, env=environment)
 
 
 @pytest.mark.parametrize("folder", ["plain", "with blank", "x" * 150])
-def test_it_answers_until_it_is_closed(tmp_path: Path, folder: str) -> None:
-    (tmp_path / folder).mkdir()
+def test_it_answers_where_it_may_and_nothing_else(tmp_path: Path, folder: str) -> None:
     stand_in = StandIn(tmp_path / folder)
-    code = "import sys; print(sys.executable); print(sys._base_executable); print(sys.version_info[0])"
-    answered = run(stand_in.program, "-I", "-B", "-c", code)
-    assert answered.stdout.split("\n") == [str(stand_in.program), str(stand_in.program), "3", ""], answered.stderr
-    stand_in.close()
+    code = "import os, sys; print(sys.executable); print(sys._base_executable); print(sorted(os.environ))"
+    answered = run(stand_in.program, "-I", "-B", "-c", code, variables=stand_in.variables)
+    program, base, names, _ = answered.stdout.split("\n")
+    assert (program, base) == (str(stand_in.program), str(stand_in.program)), answered.stderr
+    assert not any(name in names for name in stand_in.variables), "what it runs cannot run it again"
     marker = tmp_path / "it ran"
     script = tmp_path / "script.py"
     script.write_text(f"open({str(marker)!r}, 'w')")
@@ -34,13 +39,12 @@ def test_it_answers_until_it_is_closed(tmp_path: Path, folder: str) -> None:
         assert REFUSAL in refused.stderr
         assert not refused.stdout
     assert not marker.exists()
-    stand_in.close()
 
 
-def test_without_its_folder_it_is_closed(tmp_path: Path) -> None:
-    stand_in = StandIn(tmp_path)
-    moved = tmp_path / "moved"
-    moved.write_bytes(stand_in.program.read_bytes())
-    moved.chmod(0o755)
-    stand_in.close()
-    assert run(moved, "-c", "print(1)").returncode == 1
+def test_it_stays_the_same_file(tmp_path: Path) -> None:
+    first = StandIn(tmp_path)
+    status = first.program.stat()
+    assert StandIn(tmp_path).program == first.program
+    assert (first.program.stat().st_ino, first.program.stat().st_mtime_ns) == (status.st_ino, status.st_mtime_ns)
+    first.program.write_text("something else")
+    assert b"MAY_ANSWER" in StandIn(tmp_path).program.read_bytes()
