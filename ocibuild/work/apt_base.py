@@ -1,6 +1,7 @@
 """A base image made of a distribution's packages alone, without a registry: ``apt:bookworm``."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from ocibuild.core.clock import FIXED_TIME
@@ -9,17 +10,19 @@ from ocibuild.core.digest import Digest
 from ocibuild.core.errors import BuildError
 from ocibuild.core.package import LockedPackage
 from ocibuild.core.platform import Platform
+from ocibuild.core.step import Step
 from ocibuild.ecosystem.apt.base import seed_entries
 from ocibuild.image.view import View
 from ocibuild.plan.packing import pack
-from ocibuild.store.store import Store
-from ocibuild.work.apt_layers import AptLayers, refuse_step
+from ocibuild.work.apt_layers import AptLayers
 from ocibuild.work.assemble import ImageSettings, assemble
 from ocibuild.work.base import empty_base
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.contents import FragmentContents
 from ocibuild.work.layers import LayerMaker
+from ocibuild.work.machine import Machine
 from ocibuild.work.stack import PackageLayers, entries_fragment, table_of, tables_of
+from ocibuild.work.steps import StepRunner, StepSettings
 
 __all__ = ["make_apt_base"]
 
@@ -36,12 +39,15 @@ def make_apt_base(
     *,
     maker: LayerMaker,
     bodies: PackageBodies,
-    store: Store,
-) -> Descriptor:
+    machine: Machine,
+    settings: StepSettings,
+) -> tuple[Descriptor, Step | None]:
     """The manifest of an image of exactly these packages, in the store; the same bytes on every machine.
 
-    A MachineError where a package's scripts would have to run.
+    Where scripts are not known as data, a step configures the packages, as in every image; it is returned. If
+    ``settings`` leave steps out, they are unpacked in the image: enough to resolve on it and to plan.
     """
+    store = machine.store
     empty = empty_base(platform)
     architecture = platform.debian_architecture
     seeds = seed_entries(suite, architecture)
@@ -59,6 +65,13 @@ def make_apt_base(
     state = PackageLayers(maker, bodies, view).single(
         "the system's state", [entries_fragment("merged /usr", seeds), apt.state(made, view)]
     )
-    refuse_step(apt.configure_step(state))
-    settings = ImageSettings(MappingProxyType({"PATH": _PATH}), MappingProxyType({}), command=("bash",))
-    return assemble(empty, [*made, state], settings=settings, created=FIXED_TIME, timed=frozenset(), store=store)
+    step = apt.configure_step(state)
+    all_layers = [*made, state]
+    if step is not None and not settings.skipped:
+        view = view.extended(tables_of([state]))
+        runner = StepRunner(machine, maker, empty, settings, environment={"PATH": _PATH}, homes=())
+        by_number = replace(step, user="0")  # the accounts are not there yet
+        all_layers.append(runner.layer(by_number, all_layers, view, PackageLayers(maker, bodies, view)))
+    image = ImageSettings(MappingProxyType({"PATH": _PATH}), MappingProxyType({}), command=("bash",))
+    descriptor = assemble(empty, all_layers, settings=image, created=FIXED_TIME, timed=frozenset(), store=store)
+    return descriptor, step

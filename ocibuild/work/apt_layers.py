@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from ocibuild.core.digest import Digest
-from ocibuild.core.errors import MachineError
 from ocibuild.core.package import LockedPackage
 from ocibuild.core.step import Step
 from ocibuild.ecosystem.apt.configure_step import configure_step, read_unknown_scripts, write_unknown_scripts
@@ -20,7 +19,7 @@ from ocibuild.layer.placement import Placement
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.layers import FragmentRecipe, MadeLayer
 
-__all__ = ["AptLayers", "refuse_step"]
+__all__ = ["AptLayers"]
 
 _VERSION = f"apt {PLACING_VERSION}"
 _STATE_VERSION = f"apt-state {STATE_VERSION}"
@@ -121,12 +120,3 @@ class AptLayers:
             fragment = fragments[self.fragment(package).key]
             placed.append(PlacedDeb(package, self._contexts[package.digest], fragment.table, fragment.notes))
         return placed
-
-
-def refuse_step(step: Step | None) -> None:
-    """A MachineError where something has to run."""
-    if step is not None:
-        raise MachineError(
-            f"these packages' maintainer scripts would have to run, which this version does not do: {step.why}",
-            hint="leave the packages out of apt.txt, or start from a base image that has them",
-        )

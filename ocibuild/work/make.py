@@ -13,6 +13,7 @@ from ocibuild.core.errors import RepositoryError, UsageError
 from ocibuild.core.events import EventSink
 from ocibuild.core.package import Ecosystem
 from ocibuild.core.platform import Platform
+from ocibuild.core.step import Step
 from ocibuild.ecosystem.pip.configuration import machine_index_settings
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.layer.compression import Compression, compressor_for
@@ -118,14 +119,22 @@ def _pushed_ahead(request: "BuildRequest", remote: Remote, store: Store) -> Iter
 class Workshop:
     """What the platforms of one build share: connections, the maker of layers, resolvers. A context manager.
 
-    ``clients`` reach servers as this machine is set up for them, by ecosystem.
+    ``clients`` reach servers as this machine is set up for them, by ecosystem. With ``runs_steps`` False a base whose
+    packages need a step is left as it is before; ``base_steps`` are such steps, by platform.
     """
 
     def __init__(
-        self, request: "BuildRequest", machine: Machine, *, on_made: Callable[[MadeLayer], None] = lambda _: None
+        self,
+        request: "BuildRequest",
+        machine: Machine,
+        *,
+        on_made: Callable[[MadeLayer], None] = lambda _: None,
+        runs_steps: bool = True,
     ) -> None:
         self._request = request
         self.machine = machine
+        self._runs_steps = runs_steps
+        self.base_steps: dict[Platform, Step] = {}
         options = request.options
         self._stopped = threading.Event()
         self.maker = LayerMaker(
@@ -261,9 +270,18 @@ class Workshop:
         if kind == "apt":
             resolution = self._resolver.base_packages(suite, platform)
             with self.bodies(resolution) as bodies:
-                descriptor = make_apt_base(
-                    suite, platform, resolution.lock.packages, maker=self.maker, bodies=bodies, store=store
+                settings = replace(_step_settings(self._request, platform, self.machine.environment), secrets=())
+                descriptor, step = make_apt_base(
+                    suite,
+                    platform,
+                    resolution.lock.packages,
+                    maker=self.maker,
+                    bodies=bodies,
+                    machine=self.machine,
+                    settings=settings if self._runs_steps else replace(settings, skipped=True),
                 )
+            if step is not None:
+                self.base_steps[platform] = step
             source = StoreSource(store, descriptor, name=name)
             made = image_base(source, platform, name=name, store=store, events=events)
             return replace(made, source=None), resolution.lock

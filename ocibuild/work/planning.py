@@ -28,7 +28,7 @@ def plan_build(
 ) -> list[BuildPlan]:
     """The plan of each platform. Bases and package lists are read; of packages only what tells their scripts."""
     with open_remote(environment=environment, store=store, events=events, access=request.access) as remote:
-        workshop = Workshop(request, Machine(store, remote, environment, events))
+        workshop = Workshop(request, Machine(store, remote, environment, events), runs_steps=False)
         plans = []
         for platform in request.platforms:
             build, resolution = workshop.plan(platform)
@@ -40,7 +40,7 @@ def resolve_lock(request: BuildRequest, *, store: Store, environment: Mapping[st
     """What a build of every platform would be made of. Only what a base is made of is fetched."""
     request = replace(request, options=replace(request.options, locked=False))  # ocibuild.toml may say so, for builds
     with open_remote(environment=environment, store=store, events=events, access=request.access) as remote:
-        workshop = Workshop(request, Machine(store, remote, environment, events))
+        workshop = Workshop(request, Machine(store, remote, environment, events), runs_steps=False)
         return Lock({platform: workshop.plan(platform)[0].lock for platform in request.platforms})
 
 
@@ -111,4 +111,9 @@ def _steps(workshop: Workshop, build: PlatformBuild, resolution: Resolution) -> 
         view = build.base.view
         removed = removed_packages(build.lock.removals, DpkgDatabase.read(view))
         unknown = (*unknown_removals(removed, view), *unknown)
-    return (configure_step(unknown),) if unknown else ()
+    base_step = workshop.base_steps.get(build.platform)
+    found = (
+        base_step and replace(base_step, name=f"{base_step.name} of the base"),
+        unknown and configure_step(unknown),
+    )
+    return tuple(step for step in found if step)
