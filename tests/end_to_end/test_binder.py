@@ -154,8 +154,8 @@ def serving(program: Program, image: str) -> Iterator[str]:
 def asked(address: str) -> bytes:
     """What the server answers. It names its address a moment before it listens."""
     for _ in range(600):
-        with contextlib.suppress(ConnectionRefusedError):
-            connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)
+        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)
+        with contextlib.suppress(ConnectionRefusedError), contextlib.closing(connection):
             connection.request("GET", "/api")
             return connection.getresponse().read()
         time.sleep(0.1)
