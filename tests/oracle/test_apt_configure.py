@@ -178,7 +178,7 @@ def install(root: Path, archives: Sequence[Path]) -> list[str]:
 def unpack(archive: Path, root: Path) -> ConfiguredPackage:
     """What dpkg --unpack leaves of one package, without its scripts having run."""
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE) as data:
-        command = ["tar", "-x", "-v", "-p", "--quoting-style=literal", "--keep-directory-symlink", "-C", root]
+        command = ["tar", "-x", "-v", "-p", "--quoting-style=literal", "--keep-directory-symlink", "-C", str(root)]
         listed = subprocess.run(command, stdin=data.stdout, stdout=subprocess.PIPE, text=True, check=True).stdout
     control = root.parent / "control" / archive.stem
     control.parent.mkdir(exist_ok=True)
