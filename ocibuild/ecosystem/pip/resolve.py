@@ -20,6 +20,7 @@ from ocibuild.ecosystem.pip.target import PythonTarget
 
 if TYPE_CHECKING:
     from ocibuild.ecosystem.pip.built import BuiltWheel
+    from ocibuild.spec.preferred import PreferredPackage
 
 __all__ = ["PipResolution", "resolve"]
 
@@ -78,7 +79,7 @@ def resolve(
     from ocibuild.ecosystem.pip.requirements_file import read_requirements  # noqa: PLC0415 - see above
     from ocibuild.ecosystem.pip.selection import Selection, read_annotations  # noqa: PLC0415 - see above
     from ocibuild.ecosystem.pip.sources import Sources  # noqa: PLC0415 - see above
-    from ocibuild.spec.preferred import PreferredPackage, preferred_packages  # noqa: PLC0415 - see above
+    from ocibuild.spec.preferred import preferred_packages  # noqa: PLC0415 - see above
 
     requirements = read_requirements(asks, folder=folder, variables=variables, formats=settings.formats)
     if not requirements.required:
@@ -108,8 +109,6 @@ def resolve(
             preferred={package.name: package.version for package in preferred.values()},
         )
         answer = question.resolved()
-        for warning in answer.warnings:
-            tell(Notice(warning, warning=True))
         if not answer.is_done:
             asked_for = direct.asked_for(answer)
             if asked_for:
@@ -128,8 +127,18 @@ def resolve(
     )
     packages, addresses = selection.read(answer.output, annotations)
     missing = (*direct.missing, *selection.missing)
-    for package in () if missing else packages:
+    if not missing:  # else the same is resolved again
+        for warning in answer.warnings:
+            tell(Notice(warning, warning=True))
+        _tell_given_up(packages, preferred, tell)
+    return PipResolution(packages, addresses, missing)
+
+
+def _tell_given_up(
+    packages: tuple[LockedPackage, ...], preferred: "Mapping[str, PreferredPackage]", tell: EventSink
+) -> None:
+    """Say which preferences of layers the repository does not agree with."""
+    for package in packages:
         other = preferred.get(package.name)
         if other is not None and other.version != package.version:
             tell(Notice(f"{package.name} {package.version} is taken, and not {other.version}, which a layer prefers"))
-    return PipResolution(packages, addresses, missing)
