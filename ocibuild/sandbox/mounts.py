@@ -70,10 +70,10 @@ def mount_processes(root: str, *, is_fresh: bool, is_machine_root: bool) -> None
     With ``is_machine_root`` the name space's root is this machine's: its settings are then kept from being changed.
     """
     target = f"{root}/proc"
-    if not is_fresh:
+    if is_fresh:
+        mount("proc", target, "proc", _NO_SET_ID | _NO_DEVICES | _NO_EXECUTION)
+    else:
         mount("/proc", target, None, _BIND | _RECURSIVE)
-        return
-    mount("proc", target, "proc", _NO_SET_ID | _NO_DEVICES | _NO_EXECUTION)
     for name in _MACHINE_SETTINGS if is_machine_root else ():
         if os.path.lexists(f"{target}/{name}"):
             bind(f"{target}/{name}", f"{target}/{name}", writable=False)

@@ -34,7 +34,11 @@ class OneIdRung:
     name: str = field(default="one-id", init=False)
     number: int = field(default=2, init=False)
     has_real_owners: bool = field(default=False, init=False)
-    is_boundary: bool = field(default=True, init=False)
+
+    @property
+    def is_boundary(self) -> bool:
+        """See :class:`~ocibuild.sandbox.rung.Rung`; who sees this machine's processes may send them signals."""
+        return self.has_processes
 
     @property
     def notes(self) -> tuple[str, ...]:

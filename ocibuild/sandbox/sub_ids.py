@@ -29,7 +29,6 @@ class SubIdsRung:
     name: str = field(default="sub-ids", init=False)
     number: int = field(default=1, init=False)
     has_real_owners: bool = field(default=True, init=False)
-    is_boundary: bool = field(default=True, init=False)
 
     @classmethod
     def of_this_user(cls) -> "SubIdsRung":
@@ -45,6 +44,11 @@ class SubIdsRung:
     def id_count(self) -> int:
         """How many of an image's ids are there, counted from 0."""
         return min(sum(each.count for each in ids) for ids in (self.uid_map, self.gid_map))
+
+    @property
+    def is_boundary(self) -> bool:
+        """See :class:`~ocibuild.sandbox.rung.Rung`; who sees this machine's processes may send them signals."""
+        return self.has_processes
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -109,7 +109,7 @@ def test_a_stopped_job_goes_on(kind: str, terminals: list[Terminal], tmp_path: P
     terminal = Terminal("plain", "bash", "--norc", "--noprofile", "-i")
     terminals.append(terminal)
     terminal.expect("prompt> ")
-    terminal.type(f"{sys.executable} {tmp_path}/driver.py {kind} sh -c 'echo up; read line; echo got $line'\n")
+    terminal.type(f"{sys.executable} {tmp_path}/driver.py {kind} sh -c 'echo up; sleep 1; read line; echo got $line'\n")
     terminal.expect("\r\nup\r\n")
     terminal.type("\x1a")
     assert "Stopped" in terminal.expect("prompt> ")
