@@ -33,8 +33,9 @@ __all__ = ["command"]
 def command(*, source: str, as_json: bool, json_logs: bool, quiet: bool, verbose: bool, **options: Any) -> None:
     """Build an image from the repository SOURCE: a folder (default: the current one), a git URL, a DOI.
 
-    Reads apt.txt, requirements.txt and ocibuild.toml, at the top or in binder/. Prints the image's digest. Without
-    --output the image stays in the store, under its IMAGE name or the folder's name.
+    Reads the files that Binder reads (apt.txt, requirements.txt, postBuild, ...), at the top or in binder/, and
+    ocibuild.toml. Prints the image's digest. Without --output the image stays in the store, under its IMAGE name or the
+    folder's name.
     """
     with rendering(verbosity_of(json_logs=json_logs, quiet=quiet, verbose=verbose)) as events:
         store = Store.of_environment(os.environ)

@@ -94,7 +94,13 @@ _OPTIONS = (
         type=_Parsed("version", parse_python),
         help="The Python of the image: 3.13. Default: what the repository asks for, else the base's.",
     ),
-    click.option("--layer", "layer_folders", multiple=True, metavar="DIR", help="A folder with a layer.toml to add."),
+    click.option(
+        "--layer",
+        "layer_folders",
+        multiple=True,
+        metavar="DIR",
+        help="A folder with a layer.toml to add, or the name of a layer that ships: buildpack, tools, ...",
+    ),
     click.option("--lock", metavar="FILE", help="Where to write what was resolved; the lock that --locked reads."),
     click.option(
         "--locked",

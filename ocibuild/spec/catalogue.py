@@ -9,7 +9,7 @@ import ocibuild
 from ocibuild.core.asks import AptAsk, Origin, StepAsk
 from ocibuild.core.errors import UsageError
 
-__all__ = ["Account", "CatalogueLayer", "read_catalogue_layer", "shipped_layer"]
+__all__ = ["Account", "CatalogueLayer", "find_layer", "read_catalogue_layer", "shipped_layer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,14 @@ class CatalogueLayer:
     def apt_for(self, suite: str) -> tuple[AptAsk, ...]:
         """The packages of every suite and of this one."""
         return (*self.apt.get("", ()), *self.apt.get(suite, ()))
+
+
+def find_layer(text: str) -> CatalogueLayer:
+    """The layer in the folder of this path, or the shipped one of this name; a UsageError where there is neither."""
+    folder = Path(text)
+    if "/" in text or (folder / "layer.toml").is_file():
+        return read_catalogue_layer(folder)
+    return shipped_layer(text)
 
 
 def shipped_layer(name: str) -> CatalogueLayer:

@@ -9,14 +9,14 @@ from ocibuild import __version__
 from ocibuild.core.asks import AptAsk, PipAsks, RequirementsFile, StepAsk
 from ocibuild.core.platform import Platform
 from ocibuild.spec.appendix import Appendix, AppendixEffect, parse_appendix
-from ocibuild.spec.catalogue import Account, CatalogueLayer
+from ocibuild.spec.catalogue import Account, CatalogueLayer, find_layer, shipped_layer
 from ocibuild.spec.ignore import IgnoreRules
-from ocibuild.spec.options import BuildOptions
-from ocibuild.spec.profile import Profile
+from ocibuild.spec.options import DEFAULT_PROFILE, BuildOptions
+from ocibuild.spec.profile import Profile, profile_named
 from ocibuild.spec.repository import RepositorySpec
 from ocibuild.spec.text import decode_text
 
-__all__ = ["ImageAsks", "image_asks"]
+__all__ = ["ImageAsks", "image_asks", "read_image_asks"]
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PREFIX_BIN = "/srv/conda/envs/notebook/bin"
@@ -93,6 +93,17 @@ class ImageAsks:
             user=self.account.name,
             working_folder=self.repository_folder,
         )
+
+
+def read_image_asks(spec: RepositorySpec, options: BuildOptions, *, origin: tuple[str, str]) -> ImageAsks:
+    """What decides the image, with the layers of the profile and of the user read: see :func:`image_asks`.
+
+    The layers for code come where code of the repository runs; what an appendix runs is the operator's.
+    """
+    profile = profile_named(options.profile or DEFAULT_PROFILE)
+    runs_code = bool(spec.post_build or options.steps or spec.project.package)
+    shipped = map(shipped_layer, profile.layer_names(runs_code=runs_code))
+    return image_asks(spec, profile, [*shipped, *map(find_layer, options.layer_folders)], options, origin=origin)
 
 
 def image_asks(

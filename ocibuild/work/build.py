@@ -21,10 +21,9 @@ from ocibuild.core.reference import Reference
 from ocibuild.image.source import ImageSource, members
 from ocibuild.source.folder import read_folder
 from ocibuild.source.tree import SourceTree
-from ocibuild.spec.catalogue import CatalogueLayer, read_catalogue_layer, shipped_layer
-from ocibuild.spec.image_asks import ImageAsks, image_asks
-from ocibuild.spec.options import DEFAULT_PROFILE, BuildOptions
-from ocibuild.spec.profile import profile_named
+from ocibuild.spec.catalogue import CatalogueLayer
+from ocibuild.spec.image_asks import ImageAsks, read_image_asks
+from ocibuild.spec.options import BuildOptions
 from ocibuild.spec.python_ask import PythonAsk, base_with_python
 from ocibuild.spec.repository import RepositorySpec, read_repository, refuse_unsupported
 from ocibuild.store.image_source import StoreSource
@@ -160,7 +159,7 @@ def read_request(
         raise UsageError("an image is tagged by name, not by digest", hint="write -t HOST/NAME:TAG")
     if options.locked and options.refresh:
         raise UsageError("--locked resolves nothing, and --refresh asks to resolve again", hint="leave one of them out")
-    asks = _asks(spec, options, source)
+    asks = read_image_asks(spec, options, origin=(source.origin, source.revision))
     return BuildRequest(
         source.name,
         folder,
@@ -177,17 +176,6 @@ def read_request(
         Path(options.lock) if options.lock else folder / DEFAULT_LOCK if options.locked else None,
         "" if asks.pip.is_empty else _index_state(environment),
     )
-
-
-def _asks(spec: RepositorySpec, options: BuildOptions, source: Source) -> ImageAsks:
-    """What decides the image: of the repository, of its profile's layers, and of the user's."""
-    profile = profile_named(options.profile or DEFAULT_PROFILE)
-    runs_code = bool(spec.post_build or options.steps or options.appendix or spec.project.package)
-    layers = [
-        *map(shipped_layer, profile.layer_names(runs_code=runs_code)),
-        *(read_catalogue_layer(Path(path)) for path in options.layer_folders),
-    ]
-    return image_asks(spec, profile, layers, options, origin=(source.origin, source.revision))
 
 
 def _python_ask(options: BuildOptions, spec: RepositorySpec) -> PythonAsk:
@@ -216,10 +204,13 @@ def _anchored(options: BuildOptions, folder: Path) -> BuildOptions:
             )
         return str(whole)
 
+    def layer(text: str) -> str:
+        return inside(text) if "/" in text or (folder / text).is_dir() else text  # the name of one that ships
+
     return replace(
         options,
         lock=inside(options.lock) if options.lock else None,
-        layer_folders=tuple(map(inside, options.layer_folders)),
+        layer_folders=tuple(map(layer, options.layer_folders)),
     )
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from ocibuild.core.errors import RepositoryError, UsageError
-from ocibuild.spec.catalogue import Account, read_catalogue_layer, shipped_layer
+from ocibuild.spec.catalogue import Account, find_layer, read_catalogue_layer, shipped_layer
 
 
 def test_the_account_layer_ships() -> None:
@@ -47,3 +47,15 @@ def test_a_wrong_layer_is_named(tmp_path: Path, text: str, message: str) -> None
 def test_a_folder_that_is_no_layer(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no layer\.toml"):
         read_catalogue_layer(tmp_path)
+
+
+def test_a_layer_is_a_folder_or_the_name_of_one_that_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_layer("tools") == shipped_layer("tools")
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools/layer.toml").write_text('summary = "mine"')
+    assert find_layer("tools").summary == find_layer("./tools").summary == "mine"
+    with pytest.raises(UsageError, match=r"no layer\.toml"):
+        find_layer("./locale")
+    with pytest.raises(UsageError, match="no layer 'none' ships"):
+        find_layer("none")

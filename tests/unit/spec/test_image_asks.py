@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from ocibuild.core.asks import Origin
 from ocibuild.core.errors import RepositoryError, UsageError
 from ocibuild.core.platform import Platform
 from ocibuild.spec.catalogue import CatalogueLayer, read_catalogue_layer, shipped_layer
-from ocibuild.spec.image_asks import ImageAsks, image_asks
+from ocibuild.spec.image_asks import ImageAsks, image_asks, read_image_asks
 from ocibuild.spec.options import BuildOptions
 from ocibuild.spec.profile import profile_named
 from ocibuild.spec.repository import read_repository
@@ -111,7 +112,27 @@ def test_layers_of_the_user(tmp_path: Path) -> None:
     assert over.environment(BASE, AMD64, has_python=True)["PATH"] == "/mine"
 
 
-def test_code_brings_compilers() -> None:
+@pytest.mark.parametrize(
+    ("files", "appendix", "has_compilers"),
+    [
+        ({"postBuild": b""}, None, True),
+        ({"setup.py": b""}, None, True),
+        ({"requirements.txt": b""}, None, False),
+        ({}, "RUN true", False),
+    ],
+)
+def test_code_of_the_repository_brings_compilers(
+    files: dict[str, bytes], appendix: str | None, *, has_compilers: bool
+) -> None:
+    options = BuildOptions(profile="binder", appendix=appendix)
+    spec = read_repository(files.get, is_folder=lambda _: False, said=options)
+    names = [layer.name for layer in read_image_asks(spec, options, origin=("local", "None")).layers]
+    assert ("buildpack" in names) == has_compilers
+    more = replace(options, layer_folders=("buildpack",))
+    assert read_image_asks(spec, more, origin=("local", "None")).apt("bookworm")
+
+
+def test_layers_for_code() -> None:
     assert "buildpack" in profile_named("binder").layer_names(runs_code=True)
     assert "buildpack" not in profile_named("binder").layer_names(runs_code=False)
 
