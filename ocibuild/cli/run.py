@@ -11,6 +11,7 @@ import click
 
 from ocibuild.cli.options import access_of, access_options
 from ocibuild.cli.progress import Verbosity, rendering
+from ocibuild.core.errors import UsageError
 from ocibuild.core.events import Notice
 from ocibuild.sandbox.ladder import AUTOMATIC, RUNG_NAMES
 from ocibuild.store.store import Store
@@ -73,8 +74,15 @@ def _request(
     return RunRequest(
         image,
         arguments,
-        entrypoint=None if entrypoint is None else tuple(shlex.split(entrypoint)),
+        entrypoint=None if entrypoint is None else _words(entrypoint),
         environment=MappingProxyType(said),
         mounts=tuple(map(parse_mount, mounts)),
         **options,
     )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(f"--entrypoint: {error}: {text!r}", hint="quote it as a shell wants it") from error

@@ -75,7 +75,7 @@ def test_the_image_says_what_runs(program: Program, image: str, sandbox: str) ->
     assert program.result(*run, image) == "hello image words"
     assert program.result(*run, "-e", "GREETING=good day", image, "to", "-e", "you") == "good day to -e you"
     assert program.result(*run, "--entrypoint", "", image, "readlink", "-f", ".") == "/home/jovyan"
-    assert program.result(*run, "--entrypoint", "echo -n", image, "words") == "words"
+    assert program.result(*run, "--entrypoint", "sh -c", image, "echo words") == "words"
 
 
 def test_who_and_where(program: Program, image: str, sandbox: str) -> None:
@@ -190,6 +190,7 @@ def test_what_cannot_run_is_said(program: Program, image: str, tmp_path: Path) -
         ("/no/such:/x", "/no/such: there is no such file or folder to mount"),
     ):
         assert said in program.error("run", "-v", mount, image, code=2)
+    assert "--entrypoint: No closing quotation" in program.error("run", "--entrypoint", "sh '", image, code=2)
     assert "'=x' is no variable" in program.error("run", "-e", "=x", image, code=2)
 
 
