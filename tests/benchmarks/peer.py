@@ -58,8 +58,14 @@ class Peer:
         self.run("rmi", "--all", "--force")
         self.pull(base)
 
-    def build(self, source: Path, image: str, *, base: str, installer: str, layers: bool = False) -> Cost:
-        """Build the image; with ``layers`` every step is kept and found again."""
+    def build(
+        self, source: Path, image: str, *, base: str, installer: str, layers: bool = False, step: str = ""
+    ) -> Cost:
+        """Build the image; with ``layers`` every step is kept and found again. ``step`` is a command to run at its end."""
+        containerfile = _CONTAINERFILE
+        if step:
+            containerfile = self._caches["tools"].with_name("Containerfile.step")
+            containerfile.write_text(f"{_CONTAINERFILE.read_text()}RUN {step}\n")
         return self.run(
             "build",
             f"--layers={str(layers).lower()}",
@@ -69,7 +75,7 @@ class Peer:
             f"--build-arg=BASE={base}",
             f"--build-arg=INSTALL={INSTALLERS[installer]}",
             f"--tag={image}",
-            f"--file={_CONTAINERFILE}",
+            f"--file={containerfile}",
             source,
         )
 

@@ -38,6 +38,7 @@ from tests.support.registry_server import RegistryServer
 
 _WORKLOAD = Path(__file__).with_name("data-science")
 _OLDER_REQUESTS = "requests==2.32.3"
+_POST_BUILD = "#!/bin/sh -e\npython -c 'import numpy; print(numpy.arange(10).sum())' > sum\n"
 _MANIFEST_TYPES = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -52,6 +53,7 @@ class Benchmark:
         self.costs: dict[str, dict[str, list[Cost]]] = {}
         self.pushed: dict[str, dict[str, int]] = {}
         self.source = folder / "data-science"
+        self.stepped = folder / "data-science-step"
         self.differing: dict[str, int] = {}
 
     def prepare(self) -> None:
@@ -124,6 +126,28 @@ class Benchmark:
                 change(self.source)
             self._measure(workload, "ocibuild", ours, self._build_ours)
             self._measure(workload, "buildah", layered, rebuild)
+        self._restore_source()
+        self._round_of_steps(number)
+
+    def _round_of_steps(self, number: int) -> None:
+        """One file changed, where a postBuild that imports numpy runs again."""
+        shutil.copytree(self.source, self.stepped, dirs_exist_ok=True)
+        (self.stepped / "postBuild").write_text(_POST_BUILD)
+        (self.stepped / "postBuild").chmod(0o755)
+        ours, theirs = f"{self.host}/step-ours-{number}:latest", f"{self.host}/step-theirs-{number}:latest"
+
+        def build_ours(image: str) -> Cost:
+            return self.ours.run("build", self.stepped, "--base", self.base, "-t", image, "--push")
+
+        def build_theirs(image: str) -> Cost:
+            options = {"base": self.base, "installer": self.installer, "step": "./postBuild"}
+            return self.peer.build(self.stepped, image, layers=True, **options) + self.peer.push(image)
+
+        build_ours(ours)
+        build_theirs(theirs)
+        self._change_file(self.stepped)
+        self._measure("file changed, postBuild", "ocibuild", ours, build_ours)
+        self._measure("file changed, postBuild", "buildah", theirs, build_theirs)
 
     @staticmethod
     def _change_file(folder: Path) -> None:
