@@ -64,7 +64,7 @@ CASES = (
         {
             "ocibuild.toml": _root_step(
                 "groupadd -g 2000 team; useradd -m -u 2001 -g team -s /bin/sh ann",
-                "su ann -c 'id -u > ~/id; umask 027; mkdir ~/work; echo y > ~/work/f'",
+                "su ann -c 'id -u > ~/id; umask 027; mkdir ~/own; echo y > ~/own/f'",
                 "setpriv --reuid 2001 --regid 2000 --clear-groups sh -c 'id -g > /home/ann/gid'",
                 "sed -i 's/:[0-9]*:0:99999:7:::$/:3652:0:99999:7:::/' /etc/shadow; rm -f /etc/*-",
             )
