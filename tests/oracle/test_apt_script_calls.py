@@ -133,6 +133,18 @@ def test_a_conffile_that_somebody_changed(system: DpkgSystem, disk: bytes | None
     assert (ours / "var/lib/dpkg/status").read_bytes() == (system.root / "var/lib/dpkg/status").read_bytes()
 
 
+@pytest.mark.parametrize("disk", [b"first\n", b"mine\n"])
+def test_a_conffile_that_the_new_version_takes_away(system: DpkgSystem, disk: bytes) -> None:
+    install(system, deb("one", "1", conffile=b"first\n"))
+    (system.root / "etc/told-one").write_bytes(disk)
+    ours = compare(system, deb("one", "2", more='dpkg-maintscript-helper rm_conffile /etc/told-one 2~ one -- "$@"\n'))
+    listed = "var/lib/dpkg/info/one.list"
+    assert (ours / listed).read_text() == (system.root / listed).read_text()
+    assert [path.name for path in (ours / "etc").glob("told*")] == [
+        path.name for path in (system.root / "etc").glob("told*")
+    ]
+
+
 def test_a_package_that_was_removed_comes_back(system: DpkgSystem) -> None:
     install(system, deb("one", "1", conffile=b"first\n"))
     dpkg(system, "--remove", "one")

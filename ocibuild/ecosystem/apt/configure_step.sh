@@ -1,9 +1,12 @@
 #!/bin/sh
 # Configures Debian packages that are unpacked: what `apt-get install` does behind unpacking.
 #
-# Beside this file lie `conffiles`, the places of the packages' conffiles, and `calls`, one call a line:
-#   MEMBER PACKAGE ARCHITECTURE INSTANCES FILE ARGUMENT...   a script that dpkg runs while it unpacks (preinst, prerm, postrm)
-#   configure PACKAGE...                                     what the next script pre-depends on
+# Beside this file lie lists, a line each:
+#   conffiles: PLACE                    of new conffiles
+#   obsolete: PACKAGE LINE              of conffiles that the new version lacks, with their lines of dpkg's status
+#   calls: MEMBER PACKAGE ARCHITECTURE INSTANCES FILE ARGUMENT...
+#                                       a script that dpkg runs while it unpacks (preinst, prerm, postrm)
+#          configure PACKAGE...         what the next script pre-depends on
 # When all went well this folder is gone; after a failure it is still there, and the script can be run again.
 set -eu
 umask 022
@@ -92,7 +95,7 @@ stage_control() {
     done
 }
 
-# The environment of dpkg-maintscript-helper(1) and deb-maintscript: dpkg(1), "ENVIRONMENT", internal.
+# In the environment that dpkg gives to scripts (dpkg(1), "Internal environment").
 run_script() {
     DPKG_MAINTSCRIPT_NAME=$1
     DPKG_MAINTSCRIPT_PACKAGE=$2
@@ -129,6 +132,19 @@ done 3<"$here/calls"
 unset DPKG_MAINTSCRIPT_NAME DPKG_MAINTSCRIPT_PACKAGE DPKG_MAINTSCRIPT_ARCH DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT
 unset DPKG_MAINTSCRIPT_DEBUG DPKG_ADMINDIR DPKG_ROOT DPKG_RUNNING_VERSION
 rm -rf "$admindir/tmp.ci"
+
+# What a preinst took away is no obsolete conffile: dpkg would have looked for it only then.
+without_line() {
+    grep -vxF -e "$2" "$1" >"$here/rest" || [ $? -eq 1 ]
+    cat "$here/rest" >"$1"
+}
+while read -r package line; do
+    conffile=${line% * obsolete}
+    if [ ! -e "$conffile" ] && [ ! -L "$conffile" ]; then
+        without_line "$admindir/status" " $line"
+        without_line "$admindir/info/$package.list" "$conffile"
+    fi
+done <"$here/obsolete"
 
 dpkg_configure --configure -a
 faults=$(dpkg --audit)

@@ -4,12 +4,14 @@ Source: dpkg 1.21's ``lib/dpkg/trigdeferred.l`` (the format of Unincorp: a trigg
 and ``lib/dpkg/triglib.c`` (only packages that are configured become pending).
 """
 
+from collections.abc import Iterator
 from importlib import resources
 
 from ocibuild.ecosystem.apt.configure.triggers import activated_triggers
 from ocibuild.ecosystem.apt.installation import Installation
 from ocibuild.ecosystem.apt.place import INFO_FOLDER
 from ocibuild.ecosystem.apt.script_calls import calls_before_configuring, old_script_path
+from ocibuild.ecosystem.apt.status import earlier_record, obsolete_conffiles
 from ocibuild.image.overlay import Overlay
 
 __all__ = ["DRIVER_PATH", "STEP_FOLDER", "leave_unconfigured"]
@@ -24,6 +26,7 @@ _DRIVER = "configure_step.sh"
 _KEY_STORE_TIMES = "configure_cacerts.pl"
 _CALLS = f"{STEP_FOLDER}/calls"
 _CONFFILES = f"{STEP_FOLDER}/conffiles"
+_OBSOLETE = f"{STEP_FOLDER}/obsolete"
 _OLD_SCRIPTS = f"{STEP_FOLDER}/old"
 _UNINCORPORATED = "var/lib/dpkg/triggers/Unincorp"
 
@@ -51,6 +54,7 @@ def leave_unconfigured(overlay: Overlay, installation: Installation) -> None:
     overlay.write(_CALLS, "".join(f"{call.line}\n" for call in calls))
     places = sorted(place for places in installation.new_conffiles().values() for place in places.values())
     overlay.write(_CONFFILES, "".join(f"/{place}\n" for place in places))
+    overlay.write(_OBSOLETE, "".join(f"{line}\n" for line in _obsolete_lines(installation)))
     replaced = (database.get(deb.package.name, deb.package.architecture) for deb in installation.placed)
     for package in (*installation.removed, *(old for old in replaced if old is not None)):
         for member in ("prerm", "postrm"):
@@ -58,3 +62,12 @@ def leave_unconfigured(overlay: Overlay, installation: Installation) -> None:
             if path in base:
                 overlay.make_folders(_OLD_SCRIPTS)
                 overlay.write(old_script_path(_OLD_SCRIPTS, package, member), base.read(path), mode=0o755)
+
+
+def _obsolete_lines(installation: Installation) -> Iterator[str]:
+    """Package, path, MD5 and flag of each conffile that only the replaced version had."""
+    for deb in installation.placed:
+        old = earlier_record(deb, installation.database)
+        if old is not None:
+            for name in obsolete_conffiles(deb, old, installation.view):
+                yield f"{deb.info_name} {name} {old.conffiles[name]} obsolete"
