@@ -79,7 +79,9 @@ class LockedResolver:
     ) -> tuple[LockedPackage, ...]:
         """The lock's packages, with the wheels that this machine has of those that are built."""
         resolver = self.resolver
-        root = resolver.build_root(base, lock, addresses) if resolver.build_root else None
+        debs = tuple(package for package in lock.packages if package.ecosystem is Ecosystem.APT)
+        below = replace(lock, packages=debs)  # what wheels are built on
+        root = resolver.build_root(base, below, addresses) if resolver.build_root else None
         return resolver.python.rebuilt(
             lock.packages,
             pip,
