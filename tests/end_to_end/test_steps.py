@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -172,4 +174,27 @@ def test_a_step_without_network(warm: Program, tmp_path: Path, sandbox: str) -> 
             'run = "', 'run = ["/bin/bash", "-c", "'
         ).replace('|| true"', '|| true"]'),
     )
+    warm.result("build", source, "--sandbox", sandbox)
+
+
+def test_an_interrupted_step_ends_with_all_its_processes(warm: Program, tmp_path: Path, sandbox: str) -> None:
+    source = repository(tmp_path / "repo", a_txt=str(tmp_path))
+    executable(source, "postBuild", "#!/bin/sh\n(setsid sleep 4343 &)\necho begun\nsleep 4343\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ocibuild.cli", "build", source, "--sandbox", sandbox],
+        env={**os.environ, "OCIBUILD_STORE": str(warm.store)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "begun" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    running = subprocess.run(["pgrep", "-f", "^sleep 4343$"], capture_output=True, text=True, check=False)
+    assert running.stdout == ""
+    executable(source, "postBuild", "#!/bin/sh\necho now > done\n")
     warm.result("build", source, "--sandbox", sandbox)
