@@ -18,8 +18,7 @@ static long find_file(const struct call *call, long of_path, long of_link, struc
         return find_place(place, AT_FDCWD, (const char *)call->arguments[0], follow | WANT_OBJECT);
     }
     *flags = AT_EMPTY_PATH;
-    *place = (struct place){.directory = (int)call->arguments[0], .zone = IN_ROOT, .exists = true};
-    return kernel(__NR_newfstatat, place->directory, "", &place->object, AT_EMPTY_PATH);
+    return find_descriptor(place, (int)call->arguments[0]);
 }
 
 /* The call with the outside path in place of the program's own. */

@@ -30,32 +30,36 @@ struct rule {
 enum { RULE_LIMIT = 512 };
 extern const struct rule rules[RULE_LIMIT];
 
-/* files.c */
+/* opening.c */
 long call_openat(struct call *call);
 long call_openat2(struct call *call);
+/* looking.c */
 long call_newfstatat(struct call *call);
 long call_statx(struct call *call);
 long call_faccessat(struct call *call);
+long call_readlinkat(struct call *call);
+long call_statfs(struct call *call);
+long call_inotify_add_watch(struct call *call);
+long call_name_to_handle_at(struct call *call);
+/* names.c */
 long call_mkdirat(struct call *call);
 long call_mknodat(struct call *call);
 long call_symlinkat(struct call *call);
 long call_linkat(struct call *call);
 long call_unlinkat(struct call *call);
 long call_renameat2(struct call *call);
-long call_readlinkat(struct call *call);
+/* changing.c */
 long call_fchmod(struct call *call);
 long call_fchmodat(struct call *call);
 long call_fchown(struct call *call);
 long call_fchownat(struct call *call);
 long call_utimensat(struct call *call);
 long call_truncate(struct call *call);
-long call_statfs(struct call *call);
+/* folders.c */
 long call_chdir(struct call *call);
 long call_fchdir(struct call *call);
 long call_getcwd(struct call *call);
 long call_chroot(struct call *call);
-long call_inotify_add_watch(struct call *call);
-long call_name_to_handle_at(struct call *call);
 /* attributes.c: path, link and descriptor variants by the call's number */
 long call_set_attribute(struct call *call);
 long call_get_attribute(struct call *call);
@@ -73,6 +77,7 @@ long call_setresuid(struct call *call);
 long call_setfsuid(struct call *call);
 long call_getgroups(struct call *call);
 long call_setgroups(struct call *call);
+/* privileges.c */
 long call_capget(struct call *call);
 long call_capset(struct call *call);
 long call_prctl(struct call *call);
@@ -90,13 +95,14 @@ long call_socket(struct call *call);
 long call_bind(struct call *call);
 long call_connect(struct call *call);
 long call_sendto(struct call *call);
-long call_sendmsg(struct call *call);
-long call_sendmmsg(struct call *call);
 long call_get_address(struct call *call);
 long call_accept(struct call *call);
 long call_recvfrom(struct call *call);
-long call_recvmsg(struct call *call);
 long call_getsockopt(struct call *call);
+/* messages.c */
+long call_sendmsg(struct call *call);
+long call_sendmmsg(struct call *call);
+long call_recvmsg(struct call *call);
 /* legacy.c: calls that newer architectures do not have, as the calls that replaced them */
 long call_legacy(struct call *call);
 

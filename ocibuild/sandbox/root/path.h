@@ -47,6 +47,9 @@ long find_place(struct place *place, int directory, const char *name, unsigned w
 /* The same for a path that is in our own memory. */
 long find_own_path(struct place *place, const char *inside, unsigned wanted);
 
+/* The place of a file that is only known by an open descriptor: `outside` is "", for calls with AT_EMPTY_PATH. */
+long find_descriptor(struct place *place, int descriptor);
+
 /* The file that a descriptor is open at, as an absolute outside path. */
 long descriptor_outside(int directory, char *outside);
 /* The place's absolute outside path, also where it is relative to a directory. */

@@ -4,6 +4,7 @@
 
 #include "base.h"
 #include "path.h"
+#include "process.h"
 
 /*
  * A program's arguments begin with four that the loader takes away (execute.c): LOADER_PREFIX and the name that execve(2)
@@ -11,6 +12,13 @@
  */
 enum { LOADER_ARGUMENTS = 4 };
 #define LOADER_PREFIX "ocibuild-root:"
+
+/* Room for the loader's arguments, and then some of the program's own. */
+enum { COMMAND_LINE_SIZE = PROCESS_TEXT_SIZE + 3 * PATH_SIZE };
+/* The start of /proc/PID/cmdline; its length, or a negative errno. `outside` is any file in the folder of the process. */
+long read_command_line(const char *outside, char *bytes, size_t size);
+/* The loader's argument of this number in a command line; NULL where it is of no program of a run. */
+const char *loader_argument(const char *bytes, long length, unsigned number);
 
 /* The program's auxiliary vector, for /proc/self/auxv. */
 extern const void *program_auxiliary;

@@ -11,55 +11,22 @@
 #include "path.h"
 #include "process.h"
 #include "state.h"
+#include "sockets.h"
 #include "trap.h"
 
 #include <linux/fs.h>
 #include <linux/in.h>
 #include <linux/in6.h>
-#include <linux/un.h>
 
 enum {
     FAMILY_UNIX = 1,
     FAMILY_INET = 2,
     FAMILY_INET6 = 10,
-    SOCKET_LEVEL = 1,      /* SOL_SOCKET */
     PEER_CREDENTIALS = 17, /* SO_PEERCRED */
-    PATH_OFFSET = offsetof(struct sockaddr_un, sun_path),
     ADDRESS_SIZE = sizeof(struct sockaddr_un) + 1, /* the kernel adds an ending zero where none was */
-    PASSED_CREDENTIALS = 2, /* SCM_CREDENTIALS */
 };
 
-/* sendmsg(2), recvmsg(2): the kernel's own forms. */
-struct message {
-    void *name;
-    int name_size;
-    void *parts;
-    size_t part_count;
-    void *control;
-    size_t control_size;
-    unsigned flags;
-};
-
-struct message_and_length {
-    struct message message;
-    unsigned length;
-};
-
-struct control_header {
-    size_t size;
-    int level;
-    int type;
-};
-
-struct credentials {
-    int process;
-    uint32_t uid;
-    uint32_t gid;
-};
-
-/* --- Addresses that a program gives ------------------------------------------------------------------------------- */
-
-static bool is_path_address(const struct sockaddr_un *address, long size) {
+bool is_path_address(const struct sockaddr_un *address, long size) {
     return size > PATH_OFFSET && size <= (long)sizeof *address && is_readable(address, (size_t)size) &&
            address->sun_family == FAMILY_UNIX && address->sun_path[0];
 }
@@ -81,8 +48,8 @@ static bool is_loopback(const void *address, long size) {
     return true;
 }
 
-/* Without a network there is this machine's own loopback, as in a network name space of its own. */
-static bool is_unreachable(const void *address, long size) {
+/* There is this machine's own loopback, as in a network name space. */
+bool is_unreachable(const void *address, long size) {
     return !(state->flags & RUN_HAS_NETWORK) && size >= 2 && is_readable(address, (size_t)(size < 28 ? size : 28)) &&
            !is_loopback(address, size);
 }
@@ -113,12 +80,8 @@ static long find_socket(const struct sockaddr_un *given, long given_size, unsign
     return find_place(place, AT_FDCWD, path, wanted | WANT_OBJECT | WANT_WALK);
 }
 
-/*
- * Connecting to a socket, or sending to it, needs its file to be writable. `descriptor` must stay open while the address is
- * used, if it is not -1.
- */
-static long translate_peer(const struct sockaddr_un *given, long given_size, struct sockaddr_un *address, long *size,
-                           int *descriptor) {
+long translate_peer(const struct sockaddr_un *given, long given_size, struct sockaddr_un *address, long *size,
+                    int *descriptor) {
     struct place place;
     long result = find_socket(given, given_size, FOLLOW_LAST, &place);
     if (!result)
@@ -218,111 +181,7 @@ long call_sendto(struct call *call) {
     return go_with_address(call, 4);
 }
 
-/* --- Messages ----------------------------------------------------------------------------------------------------- */
-
-/* What a gate's space holds for sendmsg. */
-struct sent_message {
-    struct message message;
-    struct sockaddr_un address;
-    unsigned char control[64];
-};
-
-/*
- * A process may only pass on its own ids, and the kernel knows others for it than the program does. Only a control part
- * with nothing else in it is looked at; that is how everybody passes them.
- */
-static void pass_outside_ids(struct sent_message *sent) {
-    struct message *message = &sent->message;
-    const struct control_header *given = message->control;
-    size_t size = sizeof *given + sizeof(struct credentials);
-    if (message->control_size < size || message->control_size > sizeof sent->control ||
-        !is_readable(given, message->control_size) || given->level != SOCKET_LEVEL ||
-        given->type != PASSED_CREDENTIALS)
-        return;
-    memcpy(sent->control, given, message->control_size);
-    struct credentials *credentials = (void *)(sent->control + sizeof *given);
-    credentials->uid = outside_uid;
-    credentials->gid = outside_gid;
-    message->control = sent->control;
-}
-
-/* 0, or why the message cannot be sent. The gate's space holds the message that is sent instead. */
-static long translate_message(const struct message *given, struct gate *gate) {
-    struct sent_message *sent = (struct sent_message *)gate->space;
-    _Static_assert(sizeof *sent <= GATE_SPACE_SIZE, "a gate has room for a message");
-    sent->message = *given;
-    if (given->name && is_unreachable(given->name, given->name_size))
-        return -ENETUNREACH;
-    pass_outside_ids(sent);
-    if (!given->name || !is_path_address(given->name, given->name_size))
-        return 0;
-    long size = 0;
-    long result = translate_peer(given->name, given->name_size, &sent->address, &size, &gate->descriptor);
-    sent->message.name = &sent->address;
-    sent->message.name_size = (int)size;
-    return result;
-}
-
-long call_sendmsg(struct call *call) {
-    const struct message *given = (const void *)call->arguments[1];
-    if (!is_readable(given, sizeof *given))
-        return -EFAULT;
-    struct gate *gate = take_gate(call);
-    long result = translate_message(given, gate);
-    if (result) {
-        give_up_gate(gate);
-        return result;
-    }
-    unsigned long arguments[6] = {call->arguments[0], (unsigned long)gate->space, call->arguments[2]};
-    return go_through(call, gate, arguments);
-}
-
-static long finish_first_message(struct gate *gate, long result) {
-    if (failed(result))
-        return result;
-    ((struct message_and_length *)gate->arguments[1])->length = (unsigned)result;
-    return 1;
-}
-
-static bool needs_translating(const struct message *message) {
-    return (message->name && (is_path_address(message->name, message->name_size) ||
-                              is_unreachable(message->name, message->name_size))) ||
-           message->control;
-}
-
-/* May send fewer messages than it was given: so the first alone is sent where it needs translating. */
-long call_sendmmsg(struct call *call) {
-    struct message_and_length *given = (void *)call->arguments[1];
-    size_t count = (unsigned)call->arguments[2], plain = 0;
-    unsigned long arguments[6];
-    memcpy(arguments, call->arguments, sizeof arguments);
-    if (count && !is_readable(given, sizeof *given))
-        return -EFAULT;
-    while (plain < count && is_readable(&given[plain], sizeof *given) && !needs_translating(&given[plain].message))
-        plain++;
-    struct gate *gate = take_gate(call);
-    if (plain || !count) {
-        arguments[2] = plain;
-        return go_through(call, gate, arguments);
-    }
-    long result = translate_message(&given->message, gate);
-    if (result) {
-        give_up_gate(gate);
-        return result;
-    }
-    call->number = __NR_sendmsg;
-    gate->finish = finish_first_message;
-    unsigned long alone[6] = {call->arguments[0], (unsigned long)gate->space, call->arguments[3]};
-    return go_through(call, gate, alone);
-}
-
-/* --- Addresses that a program gets -------------------------------------------------------------------------------- */
-
-/*
- * The kernel wrote an outside address, of the size that is at `size`; what the program gave room for is `room`. It becomes
- * the inside one.
- */
-static void show_address(struct sockaddr_un *address, int *size, int room) {
+void show_address(struct sockaddr_un *address, int *size, int room) {
     char outside[ADDRESS_SIZE + 1], inside[PATH_SIZE];
     int length = *size - PATH_OFFSET;
     bool is_whole = *size <= room;
@@ -352,8 +211,7 @@ long call_get_address(struct call *call) {
     return result;
 }
 
-/* The room that the program gave for an address, kept in the gate until the address is there. */
-static int *kept_room(struct gate *gate) {
+int *kept_room(struct gate *gate) {
     return (int *)gate->space;
 }
 
@@ -390,39 +248,12 @@ long call_recvfrom(struct call *call) {
     return wait_for_address(call, 4, finish_recvfrom);
 }
 
-/* Ids that came with a message: this user's are the program's own. */
-static void show_passed_ids(const struct message *message) {
-    struct control_header *header = message->control;
-    if (!header || message->control_size < sizeof *header + sizeof(struct credentials) ||
-        !is_readable(header, message->control_size) || header->level != SOCKET_LEVEL ||
-        header->type != PASSED_CREDENTIALS)
-        return;
-    struct credentials *credentials = (void *)(header + 1);
+void show_credentials(struct credentials *credentials) {
     const struct identity *identity = &current_process()->identity;
     if (credentials->uid == outside_uid)
         credentials->uid = identity->effective_uid;
     if (credentials->gid == outside_gid)
         credentials->gid = identity->effective_gid;
-}
-
-static long finish_recvmsg(struct gate *gate, long result) {
-    struct message *message = (struct message *)gate->arguments[1];
-    if (failed(result) || !is_readable(message, sizeof *message))
-        return result;
-    if (message->name && message->name_size > PATH_OFFSET)
-        show_address(message->name, &message->name_size, *kept_room(gate));
-    show_passed_ids(message);
-    return result;
-}
-
-long call_recvmsg(struct call *call) {
-    const struct message *message = (const void *)call->arguments[1];
-    struct gate *gate = take_gate(call);
-    if (is_readable(message, sizeof *message)) {
-        *kept_room(gate) = message->name_size;
-        gate->finish = finish_recvmsg;
-    }
-    return go_through(call, gate, call->arguments);
 }
 
 /* SO_PEERCRED: who is at the other end is the same user of this machine; to the program it is one like itself. */
@@ -432,10 +263,6 @@ long call_getsockopt(struct call *call) {
     if (result || !is_asked || *(int *)call->arguments[4] < (int)sizeof(struct credentials))
         return result;
     struct credentials *credentials = (struct credentials *)call->arguments[3];
-    const struct identity *identity = &current_process()->identity;
-    if (credentials->uid == outside_uid)
-        credentials->uid = identity->effective_uid;
-    if (credentials->gid == outside_gid)
-        credentials->gid = identity->effective_gid;
+    show_credentials(credentials);
     return 0;
 }

@@ -146,8 +146,10 @@ static void answer(void *argument) {
 }
 
 static void on_sigsys(int signal, struct trap_information *information, struct ucontext *context) {
-    bool is_ours = information->code == TRAP_BY_FILTER && information->error == TRAP_MARK;
-    if (!is_ours) {
+    /* A program can send itself a signal that says anything. */
+    unsigned number = (unsigned)information->number;
+    bool is_known = number == GATE_COMPLETION || (number < RULE_LIMIT && rules[number].handler);
+    if (information->code != TRAP_BY_FILTER || information->error != TRAP_MARK || !is_known) {
         deliver_sigsys(signal, information, context);
         return;
     }
