@@ -57,6 +57,10 @@ forget_machine() {
         rm -f "$dbus_machine_id"
     fi
     rm -f "$adduser_lock"
+    for file in /etc/shadow /etc/gshadow /etc/shadow- /etc/gshadow-; do
+        # useradd copies the group that it sees, which is root's where a sandbox only records owners.
+        [ ! "$file" -nt "$here/started" ] || chown root:shadow "$file"
+    done
     if [ -f /etc/ssl/certs/java/cacerts ]; then
         perl "$here/configure_cacerts.pl" /etc/ssl/certs/java/cacerts "$SOURCE_DATE_EPOCH"
     fi
