@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from ocibuild import __version__
 from ocibuild.core.asks import AptAsk, PipAsks, RequirementsFile, StepAsk
+from ocibuild.core.errors import RepositoryError
 from ocibuild.core.platform import Platform
 from ocibuild.spec.appendix import Appendix, AppendixEffect, parse_appendix
 from ocibuild.spec.catalogue import Account, CatalogueLayer, find_layer, shipped_layer
@@ -118,7 +119,8 @@ def image_asks(
 
     ``layers`` are those of the profile and of the user, in their order, of which the first account is the image's;
     ``options`` are all that are said; ``origin`` is what Binder's labels name as the repository (``local`` for a
-    folder) and its ref (``None`` where none was said). A RepositoryError for an appendix that cannot be followed.
+    folder) and its ref (``None`` where none was said). A RepositoryError for an appendix that cannot be followed, and
+    for a program of the repository that is to run and is ignored.
     """
     account = _account(layers, options)
     folder = options.repository_folder or account.home
@@ -151,7 +153,12 @@ def image_asks(
         appendix=parse_appendix(options.appendix or "", file=_APPENDIX),
         said_environment=options.environment,
     )
-    return replace(asks, ignored=spec.ignored) if profile.is_binder else asks
+    if not profile.is_binder:
+        return asks
+    missing = next(filter(spec.ignored.ignores, sorted(asks.executable)), None)
+    if missing is not None:
+        raise RepositoryError("has to run, and an ignore file keeps it out of the image", file=missing)
+    return replace(asks, ignored=spec.ignored)
 
 
 def _account(layers: Sequence[CatalogueLayer], options: BuildOptions) -> Account:

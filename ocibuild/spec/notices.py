@@ -42,14 +42,14 @@ def _code_notices(spec: "RepositorySpec", files: ConfigFiles, *, is_binder: bool
             f"{files.path('install.R')}: not run: Binder runs it only where runtime.txt names a day (r-2025-06-22), "
             "or there is a DESCRIPTION"
         )
+    if files.has("Dockerfile"):
+        yield (
+            f"{files.path('Dockerfile')}: its instructions are not followed: write what it installs into apt.txt and "
+            "requirements.txt"
+        )
     if is_binder:
         return
     if spec.project.package is not None:
         yield f"{spec.project.package.file}: the package itself is not installed: only its files are there"
     if spec.start is not None:
         yield f"{spec.start}: name the command in ocibuild.toml (cmd = [...])"
-    if files.has("Dockerfile"):
-        yield (
-            f"{files.path('Dockerfile')}: its instructions are not followed: write what it installs into apt.txt and "
-            "requirements.txt"
-        )

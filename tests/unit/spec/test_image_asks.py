@@ -143,3 +143,9 @@ def test_a_wrong_appendix_and_profile() -> None:
     with pytest.raises(UsageError, match="no profile 'none'") as caught:
         profile_named("none")
     assert "binder, plain" in str(caught.value.hint)
+
+
+def test_what_must_run_may_not_be_ignored() -> None:
+    with pytest.raises(RepositoryError, match=r"binder/postBuild: has to run"):
+        asks({"binder/postBuild": b"", "binder/.dockerignore": b"binder\n"})
+    assert asks({"postBuild": b"", ".dockerignore": b"*\n"}, "plain").executable == {"postBuild"}

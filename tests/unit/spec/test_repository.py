@@ -81,6 +81,7 @@ def test_a_dockerfile_decides_in_the_profile_of_binder_alone() -> None:
         refuse_unsupported(binder)
     composed = read(files, BuildOptions(profile="binder", compose=True))
     assert composed.pip.files
+    assert composed.notices[0].startswith("Dockerfile: its instructions are not followed")
     refuse_unsupported(composed)
 
 
