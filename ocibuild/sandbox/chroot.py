@@ -1,13 +1,13 @@
 """Rung 4: chroot(2), where this process is root but may not make user name spaces (a container run as root)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ocibuild.core.errors import MachineError
 from ocibuild.sandbox.entrance import Entrance
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner, Streams
 from ocibuild.sandbox.process import run_process
-from ocibuild.sandbox.view import NAME_SERVICE_FILES, binds_of, executable_root, limits
+from ocibuild.sandbox.view import NAME_SERVICE_FILES, executable_root, limits, private_binds
 
 __all__ = ["ChrootRung"]
 
@@ -65,10 +65,11 @@ class ChrootRung:
             has_mounts=self.has_mounts,
             has_processes=self.has_mounts,
             is_offline=self.can_be_offline and not execution.network,
-            binds=binds_of(execution) if self.has_mounts else (),
             files=() if self.has_mounts else _name_service_files(),
         )
-        return run_process(entrance, streams, timeout_seconds=execution.timeout_seconds)
+        with private_binds(execution) as binds:
+            entrance = replace(entrance, binds=binds if self.has_mounts else ())
+            return run_process(entrance, streams, timeout_seconds=execution.timeout_seconds)
 
     def keeper(self) -> tuple[str, ...]:
         """Nothing: this process is root."""

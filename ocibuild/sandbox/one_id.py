@@ -4,10 +4,10 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ocibuild.sandbox.entrance import Bind, Entrance, IdRange
+from ocibuild.sandbox.entrance import Entrance, IdRange
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner, Streams
 from ocibuild.sandbox.process import run_process
-from ocibuild.sandbox.view import binds_of, executable_root, limits
+from ocibuild.sandbox.view import executable_root, limits, private_binds
 
 __all__ = ["OneIdRung"]
 
@@ -70,10 +70,11 @@ class OneIdRung:
             is_offline=self.can_be_offline and not execution.network,
             keeps_journal=True,
             groups=identity.groups,
-            binds=(*_apt_binds(root), *binds_of(execution)),
             owners=tuple((*key, *owner) for key, owner in (owners or {}).items()),
         )
-        outcome = run_process(entrance, streams, timeout_seconds=execution.timeout_seconds)
+        with private_binds(execution, files=_apt_files(root)) as binds:
+            entrance = replace(entrance, binds=binds)
+            outcome = run_process(entrance, streams, timeout_seconds=execution.timeout_seconds)
         return replace(outcome, saw_one_owner=True)
 
     def keeper(self) -> tuple[str, ...]:
@@ -81,8 +82,8 @@ class OneIdRung:
         return ()
 
 
-def _apt_binds(root: Path) -> tuple[Bind, ...]:
+def _apt_files(root: Path) -> dict[str, Path]:
     """A setting for apt, in a root that has it, while a program runs (apt.conf(5), "APT::Sandbox::User")."""
     if not (root / _APT_FOLDER).is_dir():
-        return ()
-    return (Bind(str(_APT_SETTINGS), f"/{_APT_FOLDER}/99{_APT_SETTINGS.stem}", writable=False),)
+        return {}
+    return {f"/{_APT_FOLDER}/99{_APT_SETTINGS.stem}": _APT_SETTINGS}

@@ -1,14 +1,14 @@
 """Rung 1: a user name space that has all of an image's ids, so that owners are real."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ocibuild.sandbox.entrance import Entrance, IdRange, Mapper
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner, Streams
 from ocibuild.sandbox.id_ranges import IMAGE_IDS, delegated_ranges, image_map, own_map
 from ocibuild.sandbox.process import helper_command, run_process
-from ocibuild.sandbox.view import binds_of, executable_root, limits
+from ocibuild.sandbox.view import executable_root, limits, private_binds
 
 __all__ = ["SubIdsRung"]
 
@@ -84,9 +84,10 @@ class SubIdsRung:
             has_mounts=True,
             has_processes=self.has_processes,
             is_offline=self.can_be_offline and not execution.network,
-            binds=binds_of(execution),
         )
-        return run_process(entrance, streams, timeout_seconds=execution.timeout_seconds)
+        with private_binds(execution) as binds:
+            entrance = replace(entrance, binds=binds)
+            return run_process(entrance, streams, timeout_seconds=execution.timeout_seconds)
 
     def keeper(self) -> tuple[str, ...]:
         """What lets a command be root of the same ids; nothing for root, whose ids they are already."""

@@ -74,7 +74,7 @@ class TrapRung:
                 loader=program,
                 short_root=_short_root(folder, root),
                 devices=_devices_of(root),
-                binds=(*_machine_binds(folder), *binds_of(execution)),
+                binds=(*_machine_binds(folder), *binds_of(execution, folder)),
             )
             with RunState.make(folder / "state", facts, execution, owners or {}) as state:
                 try:

@@ -77,7 +77,7 @@ CASES = (
             "ocibuild.toml": _root_step(
                 "rm -rf /usr/share/doc/tar /usr/share/doc/sed/*; rm /etc/issue; mkdir /etc/issue; echo i > /etc/issue/file",
                 "mv /usr/share/doc/grep /usr/share/doc/grep.d; rm -rf /usr/share/doc/dpkg; echo f > /usr/share/doc/dpkg",
-                "chown -R root:root /usr/share; touch /etc/passwd; cp -p /etc/passwd /etc/p; mv /etc/p /etc/passwd",
+                "chown -R root:root /usr/share /etc; touch /etc/passwd; cp -p /etc/passwd /etc/p; mv /etc/p /etc/passwd",
             )
         },
     ),
