@@ -17,6 +17,7 @@ from ocibuild.sandbox.execution import Execution, Identity, Mount, Streams
 from ocibuild.sandbox.ladder import choose
 from ocibuild.sandbox.one_id import OneIdRung
 from ocibuild.sandbox.rung import Rung
+from ocibuild.sandbox.trap import TrapRung
 
 
 def execution_of(asked: dict[str, Any]) -> Execution:
@@ -38,6 +39,8 @@ def rung_of(name: str) -> Rung:
         "chroot-mounts": ChrootRung(has_mounts=True, can_be_offline=True),
         "one-id-without-processes": OneIdRung(has_processes=False),
     }
+    if name == "trap-untried":  # a trial takes as long as most tests do
+        return TrapRung.of_this_machine()
     return reduced.get(name) or choose(name)
 
 

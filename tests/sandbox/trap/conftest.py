@@ -31,7 +31,7 @@ class Trap:
 
     def run(self, *arguments: str, **fields: Any) -> Outcome:
         """Run the program; ``fields`` are an Execution's."""
-        return driven("trap", self.root, *arguments, user=USER, **fields)
+        return driven("trap-untried", self.root, *arguments, user=USER, **fields)
 
     def shell(self, script: str, **fields: Any) -> Outcome:
         """Run the script with bash, which ends at the first failure."""
