@@ -41,6 +41,7 @@ from ocibuild.work.python_resolution import PythonResolver
 from ocibuild.work.remote import Remote, open_remote
 from ocibuild.work.resolution import Resolution, Resolver
 from ocibuild.work.steps import StepSettings, secret_mounts
+from ocibuild.work.wheel_root import SandboxRoot
 
 if TYPE_CHECKING:
     from ocibuild.work.build import BuildRequest
@@ -130,6 +131,7 @@ class Workshop:
         *,
         on_made: Callable[[MadeLayer], None] = lambda _: None,
         runs_steps: bool = True,
+        builds: bool = True,
     ) -> None:
         self._request = request
         self.machine = machine
@@ -157,6 +159,8 @@ class Workshop:
             request.folder,
             debian,
             PythonResolver(machine.store, machine.environment, machine.events, python_http),
+            build_root=self._wheel_root,
+            builds=builds,
         )
         self._locked: dict[Platform, PlatformLock] = {}
         if options.locked and request.lock_file is not None:
@@ -223,6 +227,11 @@ class Workshop:
         if platform in self._locked:  # all is as locked, but wheels that this machine built again
             lock = replace(self._locked[platform], packages=resolution.lock.packages)
         return self._platform_build(platform, base, lock, target), resolution
+
+    def _wheel_root(self, base: Base, lock: PlatformLock, addresses: Mapping[str, str]) -> SandboxRoot:
+        bodies = self.bodies()
+        bodies.add_places(addresses)
+        return self._platform_build(base.platform, base, lock, None).wheel_root(self.maker, bodies, self.machine)
 
     def _platform_build(
         self, platform: Platform, base: Base, lock: PlatformLock, target: PythonTarget | None

@@ -28,7 +28,7 @@ def plan_build(
 ) -> list[BuildPlan]:
     """The plan of each platform. Bases and package lists are read; of packages only what tells their scripts."""
     with open_remote(environment=environment, store=store, events=events, access=request.access) as remote:
-        workshop = Workshop(request, Machine(store, remote, environment, events), runs_steps=False)
+        workshop = Workshop(request, Machine(store, remote, environment, events), runs_steps=False, builds=False)
         plans = []
         for platform in request.platforms:
             build, resolution = workshop.plan(platform)
@@ -53,7 +53,8 @@ def _plan(workshop: Workshop, build: PlatformBuild, resolution: Resolution, plat
         )
         layers, unknown = _layers(workshop, build, bodies)
     with machine.phase("reading scripts", f"for {platform}"):
-        steps = (*_steps(workshop, build, resolution), *build.steps)
+        steps = (*_steps(workshop, build, resolution), *_wheel_steps(build, resolution), *build.steps)
+    unknown += tuple(f"what {source} depends on (until it is built)" for source in resolution.missing)
     return BuildPlan(
         platform=platform,
         base=build.base.name,
@@ -82,6 +83,15 @@ def _layers(
         layers.append(PlannedLayer(packed.name, "cached" if known else "new", packed.size_bytes, names))
     layers += [PlannedLayer(name, "new") for name in build.other_layers()]
     return tuple(layers), tuple(layer.name for layer in layers if layer.size_bytes is None)
+
+
+def _wheel_steps(build: PlatformBuild, resolution: Resolution) -> tuple[Step, ...]:
+    """The wheels that would be built, as far as they are known; what they depend on may have to be built too."""
+    if build.target is None or not resolution.missing:
+        return ()
+    from ocibuild.ecosystem.pip.wheel_build import wheel_step  # noqa: PLC0415 - most plans build none
+
+    return tuple(wheel_step(source, build.target, environment={}) for source in resolution.missing)
 
 
 def _steps(workshop: Workshop, build: PlatformBuild, resolution: Resolution) -> tuple[Step, ...]:

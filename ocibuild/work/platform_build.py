@@ -29,13 +29,16 @@ from ocibuild.work.base import Base
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.catalogue_files import catalogue_fragments
 from ocibuild.work.contents import FragmentContents
+from ocibuild.work.editable import editable_entries
 from ocibuild.work.frame import SOURCE_LAYER, Ground
 from ocibuild.work.layers import FragmentRecipe, LayerMaker, MadeLayer
 from ocibuild.work.machine import Machine
 from ocibuild.work.python_layers import PythonLayers
+from ocibuild.work.recall import state_key
 from ocibuild.work.refill import source_recipe
 from ocibuild.work.stack import PackageLayers, entries_fragment, table_of, tables_of
 from ocibuild.work.steps import StepRunner, StepSettings
+from ocibuild.work.wheel_root import SandboxRoot
 
 __all__ = ["OTHER_LAYERS", "MadePlatform", "PlatformBuild"]
 
@@ -45,6 +48,7 @@ OTHER_LAYERS = 7
 _MOST_ROUNDS = 3
 """One round shows which packages must be placed in another context, a second does so; a third finds a contradiction."""
 
+EDITABLE_LAYER = "what editable installs left in the repository"
 _STATE = "the state of the Debian packages"
 _ENVIRONMENT = "the Python environment"
 _CATALOGUE = "files of the catalogue's layers"
@@ -135,11 +139,18 @@ class PlatformBuild:
         """Who owns the folders that no package declares."""
         return (FolderOwner(), FolderOwner("srv/conda", self.account.uid, self.account.gid))
 
+    def wheel_root(self, maker: LayerMaker, bodies: PackageBodies, machine: Machine) -> SandboxRoot:
+        """The root in which wheels are built: the base and the Debian packages, which are all that the lock holds."""
+        stack = _Stack(self, maker, bodies, machine)
+        packages = [package.digest.hex for package in self.of(Ecosystem.APT)]
+        key = state_key(str(_below(self)), packages, list(self.lock.removals))
+        return SandboxRoot(key, stack.runner, stack.system)
+
     def make(self, maker: LayerMaker, bodies: PackageBodies, machine: Machine) -> MadePlatform:
         """Make what the store lacks; the manifest is in the store then."""
         stack = _Stack(self, maker, bodies, machine)
         layers = stack.made()
-        timed = frozenset({SOURCE_LAYER, *(step.name for step in self.steps)})
+        timed = frozenset({SOURCE_LAYER, EDITABLE_LAYER, *(step.name for step in self.steps)})
         descriptor = assemble(
             self.base, layers, settings=self.settings, created=self.source_time, timed=timed, store=machine.store
         )
@@ -158,8 +169,9 @@ class _Stack:
         self._build = build
         self._maker = maker
         self._bodies = bodies
+        self._store = machine.store
         self._contents = FragmentContents(machine.store, build.base.view.read_content)
-        self._runner = StepRunner(
+        self.runner = StepRunner(
             machine,
             maker,
             build.base,
@@ -178,6 +190,17 @@ class _Stack:
         apt = _apt_layers(build, self._base, self._bodies)
         python = PythonLayers(build.target, build.account, self._bodies) if build.target else None
         debs, wheels = self._package_layers(apt, python)
+        layers, view = self._system(apt, debs)
+        return self._rest(python, wheels, layers, view)
+
+    def system(self) -> list[MadeLayer]:
+        """The layers of the accounts and the Debian packages alone: what wheels are built on."""
+        apt = _apt_layers(self._build, self._base, self._bodies)
+        debs, _ = self._package_layers(apt, None)
+        return self._system(apt, debs)[0]
+
+    def _system(self, apt: AptLayers, debs: list[MadeLayer]) -> tuple[list[MadeLayer], View]:
+        build = self._build
         layers = self._first([*self._accounts, *apt.whiteouts(debs)]) + debs
         view = self._base.extended(tables_of(layers))
         if debs or build.lock.removals:
@@ -186,11 +209,16 @@ class _Stack:
             view = view.extended(tables_of([state]))
             configure = apt.configure_step(state)
             if configure is not None and build.step_settings.skipped:
-                self._runner.tell_skipped(configure)
+                self.runner.tell_skipped(configure)
             elif configure is not None:
                 layers.append(self._changes(configure, layers, view))
                 view = view.extended(tables_of(layers[-1:]))
-        below_python = len(layers)
+        return layers, view
+
+    def _rest(
+        self, python: PythonLayers | None, wheels: list[MadeLayer], layers: list[MadeLayer], view: View
+    ) -> list[MadeLayer]:
+        build, below_python = self._build, len(layers)
         if python is not None:
             self._refuse_conflicts(view, wheels)
             below = Digest.of(" ".join([str(_below(build)), *(layer.key for layer in layers)]).encode())
@@ -206,7 +234,7 @@ class _Stack:
         view = view.extended(tables_of(files))
         for step in build.steps:
             if build.step_settings.skipped:
-                self._runner.tell_skipped(step)
+                self.runner.tell_skipped(step)
                 continue
             layers.append(self._changes(step, layers, view, modified=build.source_time))
             view = view.extended(tables_of(layers[-1:]))
@@ -215,7 +243,7 @@ class _Stack:
     def _changes(self, step: Step, below: Sequence[MadeLayer], view: View, *, modified: int = FIXED_TIME) -> MadeLayer:
         """The layer of what a step changes in the image so far."""
         layers = PackageLayers(self._maker, self._bodies, view, self._owners)
-        return self._runner.layer(step, below, view, layers, modified=modified)
+        return self.runner.layer(step, below, view, layers, modified=modified)
 
     def _package_layers(self, apt: AptLayers, python: PythonLayers | None) -> tuple[list[MadeLayer], list[MadeLayer]]:
         """The layers of Debian packages and of wheels, made together until every package's place is settled."""
@@ -269,7 +297,12 @@ class _Stack:
         place = TreePlace(build.asks.repository_folder.lstrip("/"), account.uid, account.gid, build.source_time)
         self.ground = Ground.of(below, place.path, uid=place.uid, gid=place.gid)
         layers.append(self._single(below, _RECORDS, [entries_fragment("lock", [Entry.file(LOCK_PATH, lock)])]))
-        return [*layers, *self._maker.make_all([source_recipe(build.tree, place, below=below)])]
+        layers += self._maker.make_all([source_recipe(build.tree, place, below=below)])
+        left = list(editable_entries(build.of(Ecosystem.PIP), self._store, place))
+        if left:
+            below = below.extended(tables_of(layers[-1:]))
+            layers.append(self._single(below, EDITABLE_LAYER, [entries_fragment(EDITABLE_LAYER, left)]))
+        return layers
 
     def _single(self, below: View, name: str, fragments: Sequence[FragmentRecipe]) -> MadeLayer:
         missing = [package for fragment in fragments for package in fragment.packages]
