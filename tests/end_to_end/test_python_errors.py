@@ -25,9 +25,8 @@ _WHEEL = "tiny_thing-1.0-py3-none-any.whl"
         ("six\nno-such-package-of-anybody\n", 3, ["requirements.txt:2: ", "no-such-package-of-anybody was not found"]),
         ("idna<2\nidna>3\n", 3, ["requirements.txt:1: ", "you require idna<2 and idna>3", "requirements.txt:2"]),
         (f"idna==3.4 --hash=sha256:{'0' * 64}\n", 3, ["requirements.txt:1: no file of idna==3.4", "has a hash"]),
-        ("docopt==0.6.2\n", 4, ["docopt 0.6.2 (requirements.txt:1)", "built from source", "\nhint: "]),
     ],
-    ids=["malformed", "unknown", "conflict", "hash", "source only"],
+    ids=["malformed", "unknown", "conflict", "hash"],
 )
 def test_requirements(warm: Program, tmp_path: Path, requirements: str, code: int, messages: list[str]) -> None:
     source = repository(tmp_path / "repository", requirements_txt=requirements)
@@ -36,6 +35,21 @@ def test_requirements(warm: Program, tmp_path: Path, requirements: str, code: in
         assert message in said
     assert not (tmp_path / "image").exists()
     warm.result("build", repository(source, requirements_txt="six\n"), "-o", f"oci:{tmp_path / 'image'}")
+
+
+def test_a_source_package_where_nothing_may_run(warm: Program, tmp_path: Path) -> None:
+    source = repository(tmp_path / "repository", requirements_txt="wget==3.2\n")
+    said = warm.error("build", source, "--sandbox", "none", code=4)
+    assert "wget 3.2" in said
+    assert "--sandbox none forbids it" in said
+
+
+def test_a_source_package_is_built_and_placed(warm: Program, tmp_path: Path) -> None:
+    source = repository(tmp_path / "repository", requirements_txt="docopt==0.6.2\n")
+    root = tmp_path / "root"
+    warm.result("build", source, "-o", f"rootfs:{root}")
+    (module,) = root.glob("srv/conda/envs/notebook/lib/python3*/site-packages/docopt.py")
+    assert b"def docopt(" in module.read_bytes()
 
 
 @pytest.mark.parametrize("fault", ["truncated", "other bytes", "gone"])
