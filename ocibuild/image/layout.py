@@ -69,7 +69,11 @@ class LayoutSource:
         self._folder = target.path
         self._tag = target.tag
         self.name = f"oci:{target}"
-        if not (self._folder / LAYOUT_FILE).is_file():
+        try:
+            is_layout = (self._folder / LAYOUT_FILE).is_file()
+        except OSError as error:
+            raise ImageError(f"{self.name}: cannot read {self._folder}: {error.strerror}") from error
+        if not is_layout:
             raise ImageError(f"{self.name}: {self._folder} is no OCI image layout: it has no file {LAYOUT_FILE!r}")
 
     def root(self) -> Document:

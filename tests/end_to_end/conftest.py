@@ -93,7 +93,9 @@ def program(tmp_path: Path) -> Program:
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyArchive]:
     """The address and the base images of the tests' package archives."""
-    with TinyArchive(tmp_path_factory.mktemp("archive")) as archive:
+    folder = tmp_path_factory.mktemp("archive")
+    folder.chmod(0o755)  # for programs that are somebody else's
+    with TinyArchive(folder) as archive:
         yield archive
 
 

@@ -92,7 +92,7 @@ def test_a_distroless_base_takes_no_packages(program: Program, tmp_path: Path) -
 
 
 def test_a_source_that_is_no_folder(program: Program, tmp_path: Path) -> None:
-    assert "is not a folder\nhint: name the folder" in program.error("build", tmp_path / "none", code=2)
+    assert "is no folder here" in program.error("build", tmp_path / "none", code=2)
 
 
 def test_a_conflict_is_explained_as_apt_does(program: Program, system: TinySystem, tmp_path: Path) -> None:
