@@ -21,7 +21,7 @@ from ocibuild.sandbox.mounts import DEVICE_LINKS, DEVICES
 from ocibuild.sandbox.process import run_process
 from ocibuild.sandbox.root_program import find_root_program
 from ocibuild.sandbox.run_state import Phase, RunFacts, RunState
-from ocibuild.sandbox.view import binds_of
+from ocibuild.sandbox.view import binds_of, executable_root
 
 __all__ = ["TrapRung"]
 
@@ -62,12 +62,7 @@ class TrapRung:
         owners: dict[InodeKey, Owner] | None = None,
     ) -> Outcome:
         """See :class:`~ocibuild.sandbox.rung.Rung`; a MachineError where the root lies on a noexec mount."""
-        root = root.resolve()
-        if os.statvfs(root).f_flag & os.ST_NOEXEC:
-            raise MachineError(
-                f"{root}: lies on a file system that is mounted noexec: no program in it can be run",
-                hint="set OCIBUILD_STORE to a folder on another file system",
-            )
+        root = executable_root(root)
         with _run_folder(root) as folder, self._executable(folder) as program:
             facts = RunFacts(
                 root=root,
