@@ -69,7 +69,7 @@ ON_PURPOSE = {
     "var/log/alternatives.log": "a log",
     "var/log/fontconfig.log": "a log",
     "var/cache/ldconfig/aux-cache": "what only ldconfig reads",
-    "var/cache/man/*": "man-db's index, with the times of files",
+    "var/cache/man/*": "man-db's index, which the step takes away",
     "var/lib/dpkg/*-old": "a backup",
     "var/cache/debconf/*-old": "a backup",
     "var/lib/ucf/*": "the order is that of configuring (compared sorted)",

@@ -64,6 +64,10 @@ forget_machine() {
     if [ -f /etc/ssl/certs/java/cacerts ]; then
         perl "$here/configure_cacerts.pl" /etc/ssl/certs/java/cacerts "$SOURCE_DATE_EPOCH"
     fi
+    if [ -d /var/cache/man ]; then # man-db's index, in the order of folders; mandb(8) makes it again
+        find /var/cache/man -mindepth 1 -newer "$here/started" ! -type d -exec rm -f {} +
+        find /var/cache/man -mindepth 1 -depth -type d -newer "$here/started" -exec rmdir {} + 2>/dev/null || true
+    fi
     info=/usr/share/info
     if [ -e "$info/dir" ] && [ "$info/dir" -nt "$here/started" ]; then # as update-info-dir(8), in order
         rm -f "$info/dir"

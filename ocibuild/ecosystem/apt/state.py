@@ -20,7 +20,7 @@ from ocibuild.layer.entry import Entry
 
 __all__ = ["STATE_VERSION", "AptState", "make_state"]
 
-STATE_VERSION = 9
+STATE_VERSION = 10
 """Part of the state layer's key: raise it whenever the same packages give other entries, the step's files too."""
 
 _FOLDER = "var/lib/dpkg"
