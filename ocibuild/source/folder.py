@@ -29,8 +29,8 @@ def read_folder(folder: Path, *, records: RecordStore | None = None, committed: 
 
     With ``records`` the digests of files are remembered by size, times and inode, as git does, so that an unchanged
     file is not read again. ``committed`` is the time of its commit (seconds since the epoch); without it the folder
-    itself is asked, as a checkout. A UsageError where the folder is none; a RepositoryError for a socket, fifo or device, for a file
-    that cannot be read, and for a name with a line feed.
+    itself is asked, as a checkout. A UsageError where the folder is none; a RepositoryError for a socket, fifo or
+    device, for a file that cannot be read, and for a name with a line feed.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder", hint="name the folder of a repository, or start ocibuild in it")
