@@ -6,11 +6,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from queue import Empty, Full, Queue
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from ocibuild.core.errors import BuildError, ImageError
 from ocibuild.layer.compression import open_decompressed
 from ocibuild.layer.entry import Entry
+from ocibuild.layer.limited import limited
 from ocibuild.layer.reader import read_entries
 from ocibuild.sandbox.chain import BlobRange
 
@@ -45,7 +46,7 @@ def _chunks(ranges: Sequence[BlobRange], where: str) -> Iterator[bytes]:
                 with suppress(OSError):
                     os.utime(blob.fileno())  # noted for eviction, as BlobStore.open does
                 blob.seek(stretch.offset)
-                part = io.BufferedReader(_Stretch(blob, stretch.size_bytes), _CHUNK_BYTES)
+                part = limited(blob, stretch.size_bytes, buffer_bytes=_CHUNK_BYTES)
                 raw = open_decompressed(part, stretch.compression, where=where)
                 while chunk := raw.read(_CHUNK_BYTES):
                     yield chunk
@@ -53,24 +54,6 @@ def _chunks(ranges: Sequence[BlobRange], where: str) -> Iterator[bytes]:
             raise BuildError(
                 f"{where}: the store has lost the blob {stretch.blob.name}", hint="run the build again"
             ) from error
-
-
-class _Stretch(io.RawIOBase):
-    """The next ``size_bytes`` of a stream."""
-
-    def __init__(self, stream: BinaryIO, size_bytes: int) -> None:
-        super().__init__()
-        self._stream = stream
-        self._left_bytes = size_bytes
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        target = memoryview(buffer).cast("B")[: self._left_bytes]
-        count = self._stream.readinto(target) if target else 0  # type: ignore[attr-defined]
-        self._left_bytes -= count
-        return int(count)
 
 
 class _ReadAhead(io.RawIOBase):
