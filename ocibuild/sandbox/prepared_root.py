@@ -54,8 +54,8 @@ class PreparedRoot:
 
     def owners(self) -> dict[InodeKey, Owner]:
         """The recorded owners of what does not belong to root, for rungs that only show them; after :meth:`move`."""
-        state = load_state(self._folder.state)
-        if self._with_owners or state is None:
+        state = None if self._with_owners else load_state(self._folder.state)
+        if state is None:
             return {}
         return {
             (known.key.inode, known.born_ns): (known.entry.uid, known.entry.gid)
