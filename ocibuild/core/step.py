@@ -13,6 +13,7 @@ class Step:
 
     ``user`` is a name or number, with ``:GROUP`` or without, as the image's account files know it. ``environment`` adds
     to what the image's configuration has. ``keep`` are patterns of paths that are kept though they are usually noise.
+    With ``has_secrets`` it may read what the user gives to the repository's code.
     """
 
     name: str
@@ -23,3 +24,4 @@ class Step:
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     network: bool = False
     keep: tuple[str, ...] = ()
+    has_secrets: bool = True

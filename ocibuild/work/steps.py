@@ -128,7 +128,7 @@ class StepRunner:
             identity=Identity(user.uid, user.gid, user.groups),
             working_folder=step.working_folder,
             network=step.network,
-            mounts=self.settings.secrets,
+            mounts=self.settings.secrets if step.has_secrets else (),
             timeout_seconds=self.settings.timeout_seconds,
         )
 

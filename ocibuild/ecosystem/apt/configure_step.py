@@ -65,6 +65,7 @@ def configure_step(unknown: Sequence[UnknownScript]) -> Step:
         why=_why(unknown),
         environment=ENVIRONMENT,
         network=False,
+        has_secrets=False,
         keep=("/run/**",),
     )
 
