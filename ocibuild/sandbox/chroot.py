@@ -1,13 +1,12 @@
 """Rung 4: chroot(2), where this process is root but may not make user name spaces (a container run as root)."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ocibuild.core.errors import MachineError
 from ocibuild.sandbox.entrance import Entrance
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner, Streams
-from ocibuild.sandbox.process import run_process
-from ocibuild.sandbox.view import NAME_SERVICE_FILES, executable_root, limits, private_binds
+from ocibuild.sandbox.view import NAME_SERVICE_FILES, limits, run_in_root
 
 __all__ = ["ChrootRung"]
 
@@ -53,23 +52,14 @@ class ChrootRung:
                 f"{targets}: cannot be mounted: this process lacks CAP_SYS_ADMIN",
                 hint="run it where user name spaces work ('ocibuild doctor' says what that needs)",
             )
-        identity = execution.identity
-        entrance = Entrance(
-            arguments=execution.arguments,
-            environment=execution.environment,
-            working_folder=execution.working_folder,
-            root=str(executable_root(root)),
-            uid=identity.uid,
-            gid=identity.gid,
-            groups=identity.groups,
+        way = Entrance(
+            execution.arguments,
             has_mounts=self.has_mounts,
             has_processes=self.has_mounts,
             is_offline=self.can_be_offline and not execution.network,
             files=() if self.has_mounts else _name_service_files(),
         )
-        with private_binds(execution) as binds:
-            entrance = replace(entrance, binds=binds if self.has_mounts else ())
-            return run_process(entrance, streams, timeout_seconds=execution.timeout_seconds)
+        return run_in_root(root, execution, streams, way=way)
 
     def keeper(self) -> tuple[str, ...]:
         """Nothing: this process is root."""

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from ocibuild.sandbox.entrance import Entrance, IdRange
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner, Streams
-from ocibuild.sandbox.process import run_process
-from ocibuild.sandbox.view import executable_root, limits, private_binds
+from ocibuild.sandbox.view import limits, run_in_root
 
 __all__ = ["OneIdRung"]
 
@@ -55,13 +54,8 @@ class OneIdRung:
     ) -> Outcome:
         """See :class:`~ocibuild.sandbox.rung.Rung`."""
         identity = execution.identity
-        entrance = Entrance(
-            arguments=execution.arguments,
-            environment=execution.environment,
-            working_folder=execution.working_folder,
-            root=str(executable_root(root)),
-            uid=identity.uid,
-            gid=identity.gid,
+        way = Entrance(
+            execution.arguments,
             mapper="self",
             uid_map=(IdRange(identity.uid, os.geteuid(), 1),),
             gid_map=(IdRange(identity.gid, os.getegid(), 1),),
@@ -69,12 +63,9 @@ class OneIdRung:
             has_processes=self.has_processes,
             is_offline=self.can_be_offline and not execution.network,
             keeps_journal=True,
-            groups=identity.groups,
             owners=tuple((*key, *owner) for key, owner in (owners or {}).items()),
         )
-        with private_binds(execution, files=_apt_files(root)) as binds:
-            entrance = replace(entrance, binds=binds)
-            outcome = run_process(entrance, streams, timeout_seconds=execution.timeout_seconds)
+        outcome = run_in_root(root, execution, streams, way=way, files=_apt_files(root))
         return replace(outcome, saw_one_owner=True)
 
     def keeper(self) -> tuple[str, ...]:

@@ -1,14 +1,14 @@
 """Rung 1: a user name space that has all of an image's ids, so that owners are real."""
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ocibuild.sandbox.entrance import Entrance, IdRange, Mapper
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner, Streams
 from ocibuild.sandbox.id_ranges import IMAGE_IDS, delegated_ranges, image_map, own_map
-from ocibuild.sandbox.process import helper_command, run_process
-from ocibuild.sandbox.view import executable_root, limits, private_binds
+from ocibuild.sandbox.process import helper_command
+from ocibuild.sandbox.view import limits, run_in_root
 
 __all__ = ["SubIdsRung"]
 
@@ -69,15 +69,8 @@ class SubIdsRung:
         owners: dict[InodeKey, Owner] | None = None,  # noqa: ARG002 - they are real here
     ) -> Outcome:
         """See :class:`~ocibuild.sandbox.rung.Rung`."""
-        identity = execution.identity
-        entrance = Entrance(
-            arguments=execution.arguments,
-            environment=execution.environment,
-            working_folder=execution.working_folder,
-            root=str(executable_root(root)),
-            uid=identity.uid,
-            gid=identity.gid,
-            groups=identity.groups,
+        way = Entrance(
+            execution.arguments,
             mapper=self.mapper,
             uid_map=self.uid_map,
             gid_map=self.gid_map,
@@ -85,9 +78,7 @@ class SubIdsRung:
             has_processes=self.has_processes,
             is_offline=self.can_be_offline and not execution.network,
         )
-        with private_binds(execution) as binds:
-            entrance = replace(entrance, binds=binds)
-            return run_process(entrance, streams, timeout_seconds=execution.timeout_seconds)
+        return run_in_root(root, execution, streams, way=way)
 
     def keeper(self) -> tuple[str, ...]:
         """What lets a command be root of the same ids; nothing for root, whose ids they are already."""

@@ -7,13 +7,11 @@ how it works, are in ``root/``.
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from ocibuild.core.atomic import map_os_error
 from ocibuild.core.errors import MachineError
 from ocibuild.sandbox.entrance import Bind, Entrance
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner, Streams
@@ -21,7 +19,7 @@ from ocibuild.sandbox.mounts import DEVICE_LINKS, DEVICES
 from ocibuild.sandbox.process import run_process
 from ocibuild.sandbox.root_program import find_root_program
 from ocibuild.sandbox.run_state import Phase, RunFacts, RunState
-from ocibuild.sandbox.view import binds_of, executable_root
+from ocibuild.sandbox.view import binds_of, executable_root, run_folder
 
 __all__ = ["TrapRung"]
 
@@ -63,7 +61,7 @@ class TrapRung:
     ) -> Outcome:
         """See :class:`~ocibuild.sandbox.rung.Rung`; a MachineError where the root lies on a noexec mount."""
         root = executable_root(root)
-        with _run_folder(root) as folder, self._executable(folder) as program:
+        with run_folder(root) as folder, self._executable(folder) as program:
             facts = RunFacts(
                 root=root,
                 loader=program,
@@ -121,27 +119,6 @@ def _completed(outcome: Outcome, state: RunState) -> Outcome:
         owners=MappingProxyType(state.decided_owners()),
         attributes=MappingProxyType(attributes),
     )
-
-
-@contextlib.contextmanager
-def _run_folder(root: Path) -> Iterator[Path]:
-    """A folder for what a run needs outside of its root: its state, and what stands for /dev."""
-    folder = _new_folder(Path(tempfile.gettempdir()), root.parent)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _new_folder(*candidates: Path) -> Path:
-    failure: OSError | None = None
-    for candidate in candidates:
-        try:
-            return Path(tempfile.mkdtemp(prefix="ob-", dir=candidate)).resolve()
-        except OSError as error:
-            failure = error
-    assert failure is not None  # noqa: S101 - there are candidates
-    raise map_os_error(failure, attempted="making a folder for the sandbox") from failure
 
 
 def _short_root(folder: Path, root: Path) -> str:

@@ -1,17 +1,21 @@
 """What of this machine a program sees in its root, on every rung that makes name spaces."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
+from ocibuild.core.atomic import map_os_error
 from ocibuild.core.errors import MachineError
-from ocibuild.sandbox.entrance import Bind
-from ocibuild.sandbox.execution import Execution
+from ocibuild.sandbox.entrance import Bind, Entrance
+from ocibuild.sandbox.execution import Execution, Outcome, Streams
+from ocibuild.sandbox.process import run_process
 
-__all__ = ["NAME_SERVICE_FILES", "binds_of", "executable_root", "limits", "private_binds"]
+__all__ = ["NAME_SERVICE_FILES", "binds_of", "executable_root", "limits", "run_folder", "run_in_root"]
 
 NAME_SERVICE_FILES = ("/etc/resolv.conf", "/etc/hosts")
 """This machine's, so that names resolve (resolv.conf(5), hosts(5))."""
@@ -35,11 +39,48 @@ def binds_of(execution: Execution, folder: Path, *, files: Mapping[str, Path] = 
     return (*own, *(Bind(str(each.source.resolve()), each.target, each.writable) for each in execution.mounts))
 
 
+def run_in_root(
+    root: Path, execution: Execution, streams: Streams, *, way: Entrance, files: Mapping[str, Path] = _NO_FILES
+) -> Outcome:
+    """Run the program in the root, on the ``way`` that a rung has of entering it; ``files`` are as in :func:`binds_of`.
+
+    A MachineError where nothing on the root's file system may be executed, and what starting a program raises.
+    """
+    identity = execution.identity
+    root = executable_root(root)
+    with run_folder(root) as folder:
+        entrance = replace(
+            way,
+            environment=execution.environment,
+            working_folder=execution.working_folder,
+            root=str(root),
+            uid=identity.uid,
+            gid=identity.gid,
+            groups=identity.groups,
+            binds=binds_of(execution, folder, files=files) if way.has_mounts else (),
+        )
+        return run_process(entrance, streams, timeout_seconds=execution.timeout_seconds)
+
+
 @contextmanager
-def private_binds(execution: Execution, *, files: Mapping[str, Path] = _NO_FILES) -> Iterator[tuple[Bind, ...]]:
-    """As :func:`binds_of`, with a folder of its own while the block runs."""
-    with TemporaryDirectory(prefix="ocibuild-") as folder:
-        yield binds_of(execution, Path(folder), files=files)
+def run_folder(root: Path) -> Iterator[Path]:
+    """A folder for what a run needs outside of its root, while the block runs."""
+    folder = _new_folder(Path(tempfile.gettempdir()), root.parent)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_folder(*candidates: Path) -> Path:
+    failure: OSError | None = None
+    for candidate in candidates:
+        try:
+            return Path(tempfile.mkdtemp(prefix="ob-", dir=candidate)).resolve()
+        except OSError as error:
+            failure = error
+    assert failure is not None  # noqa: S101 - there are candidates
+    raise map_os_error(failure, attempted="making a folder for the sandbox") from failure
 
 
 def executable_root(root: Path) -> Path:

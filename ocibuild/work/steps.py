@@ -19,6 +19,7 @@ from ocibuild.image.users import find_user
 from ocibuild.image.view import View
 from ocibuild.layer.placement import Placement
 from ocibuild.sandbox.capture import CapturedChange
+from ocibuild.sandbox.chain import Piece
 from ocibuild.sandbox.execution import Execution, Identity, Mount, Outcome, Streams
 from ocibuild.sandbox.ladder import choose
 from ocibuild.sandbox.prepared_root import PreparedRoot, prepared_root
@@ -83,6 +84,7 @@ class StepRunner:
     environment: Mapping[str, str]
     homes: tuple[str, ...]
     _rung: Rung | None = field(default=None, init=False)
+    _base_pieces: list[Piece] = field(default_factory=list, init=False)
 
     def layer(
         self,
@@ -145,7 +147,9 @@ class StepRunner:
         """
         rung = self._chosen(step)
         store, events = self.machine.store, self.machine.events
-        chain = made_chain(self.base.pieces(store=store, events=events), below, store=store)
+        if not self._base_pieces:  # read once for all steps
+            self._base_pieces = self.base.pieces(store=store, events=events)
+        chain = made_chain(self._base_pieces, below, store=store)
         with prepared_root(store, rung, wanted=[piece.key for piece in chain.pieces]) as root:
             with self.machine.phase("preparing", f"a root for {step.name}"):
                 root.move(chain)
