@@ -10,7 +10,6 @@ from ocibuild.core.events import (
     PhaseFinished,
     PhaseStarted,
     StepOutput,
-    TaskFinished,
     TaskStarted,
 )
 
@@ -44,7 +43,7 @@ class BinderLog:
                 self.tell(f"warning: {message}" if warning else message)
             case TaskStarted(_, verb, subject) if self._tells_tasks:
                 self.tell(f"{verb} {subject}")
-            case TaskFinished() | _:
+            case _:
                 pass
 
     def tell(self, message: str, *, phase: str | None = None) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocibuild.core.errors import MachineError, NetworkError, UsageError
+from ocibuild.core.errors import NetworkError, UsageError
 from ocibuild.core.events import EventSink, Notice, discard
 from ocibuild.net.address import redacted
+from ocibuild.source.version_control import complaint, run_program
 
 __all__ = ["CREDENTIAL_VARIABLE", "GitAddress", "GitCheckout", "fetch_git"]
 
@@ -19,9 +20,7 @@ _SCHEMES = ("http://", "https://", "git://", "ssh://", "file://")
 _SCP_FORM = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+:(?!//).+")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SHORT_COMMIT = re.compile(r"[0-9a-f]{4,63}")
-_URL = re.compile(r"[a-z]+://[^\s'\"]+")
 _MOVED_BRANCHES = ("master", "main")
-_TAIL_LINES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,27 +157,11 @@ class _Git:
 
     def _start(self, arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
         command = ["git", *self._options, *arguments]
-        try:
-            return subprocess.run(
-                command,
-                cwd=self._folder,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-            )
-        except FileNotFoundError as error:
-            raise MachineError(
-                f"{self._subject} is fetched by git, which is not installed", hint="install the package git"
-            ) from error
+        return run_program(command, self._folder, self._environment, subject=self._subject, package="git")
 
     def _error(self, arguments: Sequence[str], result: "subprocess.CompletedProcess[str]") -> NetworkError:
-        said = [_URL.sub(lambda url: redacted(url[0]), line) for line in result.stderr.splitlines() if line.strip()]
-        reason = "; ".join(said[-_TAIL_LINES:]) or f"exit code {result.returncode}"
         return NetworkError(
-            f"git {arguments[0]} of {self._subject} failed: {reason}",
+            f"git {arguments[0]} of {self._subject} failed: {complaint(result)}",
             hint="check the address and the ref; a private repository needs a credential helper of git, "
             f"or {CREDENTIAL_VARIABLE} with username= and password= lines",
         )

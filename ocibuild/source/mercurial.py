@@ -1,18 +1,17 @@
 """Repositories that Mercurial fetches."""
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ocibuild.core.errors import MachineError, NetworkError, UsageError
+from ocibuild.core.errors import NetworkError, UsageError
 from ocibuild.net.address import redacted
+from ocibuild.source.version_control import complaint, run_program
 
 __all__ = ["MercurialAddress", "fetch_mercurial"]
 
 _PREFIX = "hg+"
-_TAIL_LINES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +56,8 @@ def fetch_mercurial(address: MercurialAddress, folder: Path, *, environment: Map
 def _run(arguments: Sequence[str], address: MercurialAddress, folder: Path, environment: Mapping[str, str]) -> str:
     # HGPLAIN: no aliases and no settings that change what commands print; the hooks of clones are switched off.
     options = ("--noninteractive", "--config", "hooks.update=", "--config", "hooks.incoming=")
-    try:
-        result = subprocess.run(
-            ["hg", *options, *arguments],
-            cwd=folder,
-            env={**environment, "HGPLAIN": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise MachineError(
-            f"{address} is fetched by Mercurial, which is not installed", hint="install the package mercurial"
-        ) from error
+    command = ["hg", *options, *arguments]
+    result = run_program(command, folder, {**environment, "HGPLAIN": "1"}, subject=str(address), package="mercurial")
     if result.returncode != 0:
-        said = "; ".join(line for line in result.stderr.splitlines()[-_TAIL_LINES:] if line.strip())
-        raise NetworkError(f"hg {arguments[0]} of {address} failed: {said or f'exit code {result.returncode}'}")
+        raise NetworkError(f"hg {arguments[0]} of {address} failed: {complaint(result)}")
     return result.stdout

@@ -382,3 +382,14 @@ def test_mercurial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = (tmp_path / "calls").read_text()
     assert "update --quiet --clean --rev stable" in calls
     assert calls.count("--noninteractive") == 3
+
+
+def test_what_mercurial_complains_of_shows_no_credential(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    hg = tmp_path / "bin" / "hg"
+    hg.write_text("#!/bin/sh\necho 'abort: https://me:secret@example.org/x is not there' >&2\nexit 255\n")
+    hg.chmod(0o755)
+    address = MercurialAddress("https://me:secret@example.org/x")
+    with pytest.raises(NetworkError, match=r"abort: .*example\.org/x is not there") as caught:
+        fetch_mercurial(address, tmp_path, environment={"PATH": f"{tmp_path}/bin:/usr/bin:/bin"})
+    assert "secret" not in str(caught.value)
