@@ -4,7 +4,10 @@ from collections.abc import Iterable
 
 from ocibuild.core.errors import ImageError
 
-__all__ = ["ancestors", "clean_path", "folders_above", "parent", "relative_link"]
+__all__ = ["DEFAULT_PATH", "ancestors", "clean_path", "folders_above", "parent", "relative_link"]
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where programs are looked for in an image that does not say (as Debian's login(1) has it for root, and runtimes)."""
 
 
 def clean_path(text: str, *, where: str) -> str:

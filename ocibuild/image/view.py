@@ -275,6 +275,10 @@ class View:
         kept = self._kept.get(where)
         return self._read_content(where, entry) if kept is None else kept
 
+    def read_if_there(self, path: str) -> bytes | None:
+        """As :meth:`read`; None where nothing is at the path."""
+        return self.read(path) if path in self else None
+
     def library(self, path: str) -> str | None:
         """What ldconfig reads of the shared library at ``path`` (JSON text), or None where it is none."""
         return self._libraries.get(self.resolved(path))

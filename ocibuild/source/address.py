@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ocibuild.core.defaults import deposit_defaults
@@ -17,27 +16,24 @@ from ocibuild.source.deposit.zenodo import ZenodoRecord
 from ocibuild.source.git import GitAddress
 from ocibuild.source.mercurial import MercurialAddress
 
-__all__ = ["Deposit", "Doi", "SourceAddress", "parse_source", "resolve_source"]
+__all__ = ["Deposit", "Doi", "Fetchable", "SourceAddress", "parse_source", "resolve_source"]
 
 Deposit = ZenodoRecord | FigshareArticle | HydroshareResource | DataverseDataset | HeritageObject
-SourceAddress = Path | GitAddress | MercurialAddress | Deposit | CkanDataset | str
-"""A folder, or where one comes from; a text is a DOI (``10.5281/zenodo.3242074``) that leads to one of the others."""
-
 Doi = str
+"""``10.5281/zenodo.3242074``: leads to one of the others."""
+
+Fetchable = GitAddress | MercurialAddress | Deposit | CkanDataset
+SourceAddress = Fetchable | Doi
 _DOI = re.compile(r"(?:doi:|https?://(?:dx\.)?doi\.org/)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
 _ARCHIVES = (ZenodoRecord, FigshareArticle, HydroshareResource, DataverseDataset, HeritageObject)
 
 
 def parse_source(text: str, *, ref: str | None = None, places: Mapping[str, Any] | None = None) -> SourceAddress:
-    """What ``text`` names; a folder that is there is always a folder.
+    """What ``text`` names that is no folder of this machine.
 
     An address with ``/dataset/`` in its path may be a CKAN portal's or a git server's: :func:`resolve_source` asks. A
     UsageError for what has no known form, and for a ``ref`` of what has none.
     """
-    if text and Path(text).is_dir():
-        if ref is not None:
-            raise UsageError("--ref is for repositories that are fetched, and a folder is taken as it is")
-        return Path(text)
     places = deposit_defaults() if places is None else places
     found = _DOI.fullmatch(text.strip())
     address: SourceAddress | None = found[1] if found else _deposit(text, places)
@@ -55,7 +51,7 @@ def parse_source(text: str, *, ref: str | None = None, places: Mapping[str, Any]
     return address
 
 
-def resolve_source(address: SourceAddress, text: str, client: DepositClient) -> SourceAddress:
+def resolve_source(address: SourceAddress, text: str, client: DepositClient) -> Fetchable:
     """The address with what only a server can tell: where a DOI leads, and whether a portal is one of CKAN's.
 
     A NetworkError where a DOI is not known, or leads to no archive that this program can read.

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from ocibuild import __version__
 from ocibuild.core.asks import AptAsk, PipAsks, RequirementsFile, StepAsk
 from ocibuild.core.errors import RepositoryError
+from ocibuild.core.paths import DEFAULT_PATH
 from ocibuild.core.platform import Platform
 from ocibuild.spec.appendix import Appendix, AppendixEffect, parse_appendix
 from ocibuild.spec.catalogue import Account, CatalogueLayer, find_layer, shipped_layer
@@ -69,7 +70,7 @@ class ImageAsks:
         Each value has the variables in it replaced by their values; what the options say stands over everything.
         """
         known = {**self.arguments(), "CONDA_SUBDIR": _CONDA_SUBDIRS.get(str(platform), "")}
-        path = base.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        path = base.get("PATH", DEFAULT_PATH)
         result = {"PATH": path, "HOME": self.account.home, "USER": self.account.name}
         for name, value in self.variables.items():
             result[name] = _filled(value, {**base, **known, **result})

@@ -9,6 +9,7 @@ from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import BuildError
 from ocibuild.core.package import LockedPackage
+from ocibuild.core.paths import DEFAULT_PATH
 from ocibuild.core.platform import Platform
 from ocibuild.core.step import Step
 from ocibuild.ecosystem.apt.base import seed_entries
@@ -28,8 +29,6 @@ __all__ = ["make_apt_base"]
 
 _MOST_PACKAGE_LAYERS = 4
 """A base is shared by every image on it: few layers, but enough for both to be made and pulled at once."""
-
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def make_apt_base(
@@ -69,9 +68,9 @@ def make_apt_base(
     all_layers = [*made, state]
     if step is not None and not settings.skipped:
         view = view.extended(tables_of([state]))
-        runner = StepRunner(machine, maker, empty, settings, environment={"PATH": _PATH}, homes=())
+        runner = StepRunner(machine, maker, empty, settings, environment={"PATH": DEFAULT_PATH}, homes=())
         by_number = replace(step, user="0")  # the accounts are not there yet
         all_layers.append(runner.layer(by_number, all_layers, view, PackageLayers(maker, bodies, view)))
-    image = ImageSettings(MappingProxyType({"PATH": _PATH}), MappingProxyType({}), command=("bash",))
+    image = ImageSettings(MappingProxyType({"PATH": DEFAULT_PATH}), MappingProxyType({}), command=("bash",))
     descriptor = assemble(empty, all_layers, settings=image, created=FIXED_TIME, timed=frozenset(), store=store)
     return descriptor, step

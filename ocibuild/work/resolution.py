@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ocibuild.core.asks import AptAsk, Origin, PipAsks
 from ocibuild.core.errors import MachineError, OcibuildError, RepositoryError
 from ocibuild.core.package import Ecosystem
+from ocibuild.core.paths import DEFAULT_PATH
 from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.apt.database import DpkgDatabase
 from ocibuild.ecosystem.pip.source import PythonSource
@@ -32,7 +33,6 @@ _PYTHON_KIND = "python-1"
 _STATUS = "var/lib/dpkg/status"
 _DISTROLESS_STATUS = "var/lib/dpkg/status.d"
 _DEBIAN_PYTHON = "/usr/bin/python3"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 OnDebs = Callable[[PlatformLock, Mapping[str, str]], None]
@@ -237,7 +237,7 @@ class Resolver:
 
     def _base_python(self, base: Base) -> PythonTarget | None:
         """The base's own Python. Finding it may mean reading a layer, so it is remembered by the base's digest."""
-        path = base.config.environment.get("PATH", _PATH)
+        path = base.config.environment.get("PATH", DEFAULT_PATH)
         key = state_key("python", str(base.digest), path)
         value: Any = self.machine.store.records.get(_PYTHON_KIND, key) if base.digest else None
         if isinstance(value, dict) and "target" in value:

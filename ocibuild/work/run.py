@@ -10,6 +10,7 @@ from types import MappingProxyType
 from ocibuild.core.descriptor import INDEX_TYPES
 from ocibuild.core.errors import MachineError, UsageError
 from ocibuild.core.events import EventSink, TerminalLent
+from ocibuild.core.paths import DEFAULT_PATH
 from ocibuild.core.platform import Platform
 from ocibuild.image.config import ImageConfig
 from ocibuild.image.image import Image, read_image
@@ -28,7 +29,6 @@ from ocibuild.work.places import open_source
 
 __all__ = ["RunRequest", "execution_of", "parse_mount", "parse_variable", "read_variables", "run_image"]
 
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MOUNT_MODES = {"ro": False, "rw": True}
 
 
@@ -90,12 +90,9 @@ def execution_of(request: RunRequest, config: ImageConfig, view: View, *, termin
     arguments = (*(entrypoint or ()), *command)
     if not arguments:
         raise UsageError(f"{request.image} has neither entrypoint nor command", hint="name a program to run in it")
-    user = find_user(
-        request.user if request.user is not None else config.user,
-        lambda path: view.read(path) if path in view else None,
-    )
+    user = find_user(request.user if request.user is not None else config.user, view.read_if_there)
     variables = {
-        "PATH": _DEFAULT_PATH,
+        "PATH": DEFAULT_PATH,
         **({"TERM": terminal} if terminal else {}),
         "HOME": user.home,
         **config.environment,

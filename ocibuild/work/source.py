@@ -99,8 +99,6 @@ def _fetched(
         revision = fetch_git(address, folder, environment=environment, events=events).commit
     elif isinstance(address, MercurialAddress):
         revision = fetch_mercurial(address, folder, environment=environment)
-    elif isinstance(address, (str, Path)):
-        raise UsageError(f"{text} names no repository")
     else:
         revision = address.fetch(folder, client)
     return Source(folder, _name(text), redacted(text), revision, commit_time(folder))

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from ocibuild.core.clock import FIXED_TIME
 from ocibuild.core.errors import BuildError, MachineError, UsageError
 from ocibuild.core.events import Notice, TerminalLent
+from ocibuild.core.paths import DEFAULT_PATH
 from ocibuild.core.platform import Platform
 from ocibuild.core.step import Step
 from ocibuild.image.users import find_user
@@ -38,7 +39,6 @@ _VERSION = 1
 """Part of every step's key: raise it when the same step on the same layers gives other bytes."""
 
 _SECRETS = "/run/secrets"
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 
 
@@ -113,10 +113,10 @@ class StepRunner:
 
     def execution(self, step: Step, view: View, *, modified: int) -> Execution:
         """What runs for a step. Its environment is the image's, the user's and its own; nothing of this process's."""
-        user = find_user(step.user, lambda path: view.read(path) if path in view else None)
+        user = find_user(step.user, view.read_if_there)
         name = user.name or str(user.uid)
         environment = {
-            "PATH": _DEFAULT_PATH,
+            "PATH": DEFAULT_PATH,
             **self.environment,
             "HOME": user.home,
             "USER": name,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from ocibuild.core.clock import FIXED_TIME
+from ocibuild.core.paths import DEFAULT_PATH
 from ocibuild.core.step import Step
 from ocibuild.ecosystem.apt.configure import UnknownScript
 from ocibuild.ecosystem.apt.unpacked import DRIVER_PATH
@@ -13,7 +14,7 @@ __all__ = ["DIFFERS_BETWEEN_RUNS", "ENVIRONMENT", "configure_step", "read_unknow
 
 ENVIRONMENT: Mapping[str, str] = MappingProxyType(
     {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": DEFAULT_PATH,
         "HOME": "/root",
         "LC_ALL": "C.UTF-8",
         # debconf(7): nobody is asked, and what was never asked has its default.

@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from ocibuild.core.package import LockedPackage
+from ocibuild.core.paths import DEFAULT_PATH
 from ocibuild.core.step import Step
 from ocibuild.ecosystem.conda.order import install_order
 
 __all__ = ["post_link_steps"]
-
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def post_link_steps(
@@ -42,7 +41,7 @@ def post_link_steps(
             "PKG_NAME": package.name,
             "PKG_VERSION": package.version,
             "PKG_BUILDNUM": str(record.get("build_number", 0)),
-            "PATH": f"/{prefix}/bin:{_PATH}",
+            "PATH": f"/{prefix}/bin:{DEFAULT_PATH}",
         }
         steps.append(
             Step(

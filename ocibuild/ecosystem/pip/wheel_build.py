@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ocibuild.core.clock import FIXED_TIME
 from ocibuild.core.errors import BuildError
+from ocibuild.core.paths import DEFAULT_PATH
 from ocibuild.core.step import Step
 from ocibuild.ecosystem.pip.build_system import BuildSystem
 from ocibuild.ecosystem.pip.prefix import prefix_interpreter
@@ -70,7 +71,7 @@ def wheel_step(
     ``environment`` is what the image sets, and counts where the build's own needs do not. No network is needed.
     """
     interpreter = prefix_interpreter(target, f"{build_folder.lstrip('/')}/{ENVIRONMENT}")
-    path = environment.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    path = environment.get("PATH", DEFAULT_PATH)
     variables = {
         **environment,
         "PATH": f"{interpreter.rpartition('/')[0]}:{path}",

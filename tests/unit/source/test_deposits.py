@@ -358,7 +358,6 @@ def test_sources_are_told_by_their_form(text: str, address: Any) -> None:
         ("", None, "no folder here"),
         (f"swh:1:cnt:{HASH}", None, "neither a folder nor a commit"),
         ("10.5281/zenodo.1", "main", "is a deposit"),
-        (".", "main", "taken as it is"),
     ],
 )
 def test_sources_that_are_none(text: str, ref: str | None, message: str) -> None:
