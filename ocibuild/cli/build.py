@@ -10,16 +10,15 @@ from ocibuild.cli.options import (
     access_of,
     access_options,
     build_options,
-    build_options_of,
     verbosity_of,
     verbosity_options,
 )
 from ocibuild.cli.progress import rendering
-from ocibuild.cli.source import opened_source, source_options
+from ocibuild.cli.source import opened_request, source_options
 from ocibuild.core.events import Notice
 from ocibuild.core.reference import Reference
 from ocibuild.store.store import Store
-from ocibuild.work.build import build, read_request
+from ocibuild.work.build import build
 
 __all__ = ["command"]
 
@@ -43,9 +42,7 @@ def command(*, source: str, as_json: bool, json_logs: bool, quiet: bool, verbose
             events(Notice(store.notice))
         images = options["images"]
         access = access_of(options, Reference.parse(images[0]) if images else None)
-        with opened_source(source, options, store=store, events=events, access=access) as opened:
-            said = build_options_of(options)
-            request = read_request(opened, said, store=store, environment=os.environ, events=events, access=access)
+        with opened_request(source, options, store=store, events=events, access=access) as request:
             outcome = build(request, store=store, environment=os.environ, events=events)
     descriptor = outcome.descriptor
     if as_json:

@@ -10,15 +10,14 @@ from ocibuild.cli.options import (
     access_of,
     access_options,
     build_options,
-    build_options_of,
     verbosity_of,
     verbosity_options,
 )
 from ocibuild.cli.progress import rendering
-from ocibuild.cli.source import opened_source, source_options
+from ocibuild.cli.source import opened_request, source_options
 from ocibuild.core.errors import UsageError
 from ocibuild.store.store import Store
-from ocibuild.work.build import DEFAULT_LOCK, read_request
+from ocibuild.work.build import DEFAULT_LOCK
 from ocibuild.work.locking import write_lock
 from ocibuild.work.planning import resolve_lock
 
@@ -41,11 +40,9 @@ def command(*, source: str, json_logs: bool, quiet: bool, verbose: bool, **optio
     with rendering(verbosity_of(json_logs=json_logs, quiet=quiet, verbose=verbose)) as events:
         store = Store.of_environment(os.environ)
         access = access_of(options, None)
-        with opened_source(source, options, store=store, events=events, access=access) as opened:
-            said = build_options_of(options)
-            request = read_request(opened, said, store=store, environment=os.environ, events=events, access=access)
+        with opened_request(source, options, store=store, events=events, access=access) as request:
             lock = resolve_lock(request, store=store, environment=os.environ, events=events)
             # What was fetched is gone afterwards: its lock is written where the command was given.
-            file = request.lock_file or (Path(source) if opened.origin == "local" else Path()) / DEFAULT_LOCK
+            file = request.lock_file or (request.folder if Path(source).is_dir() else Path()) / DEFAULT_LOCK
             write_lock(file, lock)
     click.echo(str(file))

@@ -10,16 +10,14 @@ from ocibuild.cli.options import (
     access_of,
     access_options,
     build_options,
-    build_options_of,
     verbosity_of,
     verbosity_options,
 )
 from ocibuild.cli.progress import format_size, rendering
-from ocibuild.cli.source import opened_source, source_options
+from ocibuild.cli.source import opened_request, source_options
 from ocibuild.core.reference import Reference
 from ocibuild.plan.plan import BuildPlan
 from ocibuild.store.store import Store
-from ocibuild.work.build import read_request
 from ocibuild.work.planning import plan_build
 
 __all__ = ["command", "show_plan"]
@@ -42,9 +40,7 @@ def command(*, source: str, as_json: bool, json_logs: bool, quiet: bool, verbose
         store = Store.of_environment(os.environ)
         images = options["images"]
         access = access_of(options, Reference.parse(images[0]) if images else None)
-        with opened_source(source, options, store=store, events=events, access=access) as opened:
-            said = build_options_of(options)
-            request = read_request(opened, said, store=store, environment=os.environ, events=events, access=access)
+        with opened_request(source, options, store=store, events=events, access=access) as request:
             plans = plan_build(request, store=store, environment=os.environ, events=events)
     if as_json:
         values = [plan.to_json() for plan in plans]

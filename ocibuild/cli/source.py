@@ -1,20 +1,22 @@
 """SOURCE on the command line: a folder, or an address that is fetched for as long as the command runs."""
 
+import contextlib
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ocibuild.cli.options import build_options_of
 from ocibuild.core.events import EventSink
 from ocibuild.store.store import Store
-from ocibuild.work.source import Source, open_source_folder
+from ocibuild.work.build import BuildRequest, read_request
+from ocibuild.work.source import open_source_folder
 
 if TYPE_CHECKING:
     from ocibuild.work.access import RegistryAccess
 
-__all__ = ["opened_source", "source_options"]
+__all__ = ["opened_request", "source_options"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -32,11 +34,12 @@ def source_options(command: _Command) -> _Command:
     return command
 
 
-def opened_source(
+@contextlib.contextmanager
+def opened_request(
     source: str, values: dict[str, Any], *, store: Store, events: EventSink, access: "RegistryAccess | None"
-) -> AbstractContextManager[Source]:
-    """The source's folder while a block runs. Takes what is said of it out of the command line's ``values``."""
-    return open_source_folder(
+) -> Iterator[BuildRequest]:
+    """What is to be built of the source and the command line's ``values``; its folder is there while a block runs."""
+    with open_source_folder(
         source,
         ref=values.pop("ref"),
         subdir=values.pop("subdir"),
@@ -44,4 +47,6 @@ def opened_source(
         environment=os.environ,
         events=events,
         ca_file=access.ca_file if access is not None else None,
-    )
+    ) as opened:
+        said = build_options_of(values)
+        yield read_request(opened, said, store=store, environment=os.environ, events=events, access=access)

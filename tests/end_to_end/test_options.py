@@ -120,6 +120,16 @@ def test_every_form_of_output_holds_the_same_files(
     assert (tmp_path / "root/home/jovyan/apt.txt").read_text().startswith("hello\n")
 
 
+def test_the_lock_of_a_folder_inside_lies_there(
+    program: Program, system: TinySystem, source: Path, tmp_path: Path
+) -> None:
+    base = system.base(program)
+    whole = source.parent
+    written = program.result("lock", whole, "--subdir", source.name, "--base", base)
+    assert Path(written).resolve() == (source / "ocibuild.lock").resolve()
+    program.result("build", whole, "--subdir", source.name, "--base", base, "--locked")
+
+
 def test_a_lock_gives_the_same_versions_later(
     program: Program, system: TinySystem, source: Path, tmp_path: Path
 ) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from ocibuild.core.errors import NetworkError
-from ocibuild.source.deposit.client import DepositClient, RemoteFile
+from ocibuild.source.deposit.client import DepositClient, RemoteFile, reading_list
 
 __all__ = ["CkanDataset"]
 
@@ -46,7 +45,7 @@ class CkanDataset:
         """Bring the dataset's files into the folder. Its identity, with the time of its last change."""
         attempted = f"asking for {self}"
         shown = client.document(f"{self.api}/package_show?id={quote(self.name)}", attempted=attempted)
-        try:
+        with reading_list(attempted):
             changed = datetime.fromisoformat(shown["result"]["metadata_modified"]).replace(tzinfo=UTC)
             if self.activity:
                 query = f"id={quote(self.activity)}&object_type=package"
@@ -56,8 +55,6 @@ class CkanDataset:
                 for each in shown["result"]["resources"]
                 if each["url"]
             ]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise NetworkError(f"{attempted}: the answer lists no files ({error!r})") from error
         for file in files:
             client.download(file, folder)
         return f"{self.name}.v{int(changed.timestamp())}"

@@ -3,11 +3,12 @@
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import stat
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -105,6 +106,25 @@ class DepositClient:
             )
         self.events(TaskFinished(file.url))
         return target
+
+
+def match_below(pattern: re.Pattern[str], url: str, places: Iterable[str]) -> tuple[str, re.Match[str]] | None:
+    """Of an address at one of these places, by http too: the place, and what ``pattern`` finds in its path."""
+    for place in places:
+        for form in (place, place.replace("https://", "http://", 1)):
+            found = pattern.fullmatch(url.partition("?")[0].removeprefix(form)) if url.startswith(form) else None
+            if found:
+                return place, found
+    return None
+
+
+@contextlib.contextmanager
+def reading_list(attempted: str) -> Iterator[None]:
+    """A NetworkError where the block finds an archive's answer to have another form than a list of files has."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NetworkError(f"{attempted}: the answer lists no files ({error!r})") from error
 
 
 def parsed_document(body: bytes, *, url: str, attempted: str) -> Any:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from ocibuild.core.errors import NetworkError
-from ocibuild.source.deposit.client import DepositClient, RemoteFile, lift_single_folder
+from ocibuild.source.deposit.client import DepositClient, RemoteFile, lift_single_folder, reading_list
 
 __all__ = ["DataverseDataset"]
 
@@ -48,11 +47,9 @@ class DataverseDataset:
     def fetch(self, folder: Path, client: DepositClient) -> str:
         """Bring the files of the newest version into the folder, in their original formats. The persistent id."""
         attempted = f"asking for the dataset {self}"
-        try:
+        with reading_list(attempted):
             identifier, dataset = self._dataset(client, attempted)
             files = [self._file(entry) for entry in dataset["data"]["latestVersion"]["files"]]
-        except (KeyError, TypeError, AttributeError) as error:
-            raise NetworkError(f"{attempted}: the answer lists no files ({error!r})") from error
         for file in files:
             client.download(file, folder)
         lift_single_folder(folder)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ocibuild.core.errors import NetworkError
-from ocibuild.source.deposit.client import DepositClient, RemoteFile, unpack_single_zip
+from ocibuild.source.deposit.client import DepositClient, RemoteFile, match_below, reading_list, unpack_single_zip
 
 __all__ = ["FigshareArticle"]
 
@@ -24,11 +23,8 @@ class FigshareArticle:
     @classmethod
     def parse(cls, url: str, places: Mapping[str, Any]) -> "FigshareArticle | None":
         """The article that an address names, or None."""
-        for form in (places["figshare"], places["figshare"].replace("https://", "http://", 1)):
-            found = _PATH.fullmatch(url.partition("?")[0].removeprefix(form)) if url.startswith(form) else None
-            if found:
-                return cls(found[1], found[2] or "1")
-        return None
+        found = match_below(_PATH, url, [places["figshare"]])
+        return cls(found[1][1], found[1][2] or "1") if found else None
 
     def __str__(self) -> str:
         return f"figshare {self.article} version {self.version}"
@@ -38,7 +34,7 @@ class FigshareArticle:
         attempted = f"asking for {self}"
         url = f"{client.places['figshare-api']}/articles/{self.article}/versions/{self.version}"
         article = client.document(url, attempted=attempted)
-        try:
+        with reading_list(attempted):
             files = [
                 RemoteFile(
                     str(file["name"]),
@@ -49,8 +45,6 @@ class FigshareArticle:
                 for file in article["files"]
                 if not file.get("is_link_only")
             ]
-        except (KeyError, TypeError, AttributeError) as error:
-            raise NetworkError(f"{attempted}: the answer lists no files ({error!r})") from error
         for file in files:
             client.download(file, folder)
         unpack_single_zip(folder)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ocibuild.core.errors import NetworkError
 from ocibuild.net.response import Response
-from ocibuild.source.deposit.client import DepositClient, RemoteFile, unpack_zip
+from ocibuild.source.deposit.client import DepositClient, RemoteFile, match_below, unpack_zip
 
 __all__ = ["HydroshareResource"]
 
@@ -28,12 +28,8 @@ class HydroshareResource:
     def parse(cls, url: str, places: Mapping[str, Any]) -> "HydroshareResource | None":
         """The resource that an address names, or None."""
         place = str(places["hydroshare"])
-        forms = [place, place.replace("://www.", "://", 1)]
-        for form in (*forms, *(form.replace("https://", "http://", 1) for form in forms)):
-            found = _PATH.fullmatch(url.partition("?")[0].removeprefix(form)) if url.startswith(form) else None
-            if found:
-                return cls(found[1])
-        return None
+        found = match_below(_PATH, url, (place, place.replace("://www.", "://", 1)))
+        return cls(found[1][1]) if found else None
 
     def __str__(self) -> str:
         return f"HydroShare resource {self.resource}"

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ocibuild.core.errors import NetworkError
-from ocibuild.source.deposit.client import DepositClient, RemoteFile, unpack_single_zip
+from ocibuild.source.deposit.client import DepositClient, RemoteFile, match_below, reading_list, unpack_single_zip
 
 __all__ = ["ZenodoRecord"]
 
@@ -27,12 +26,8 @@ class ZenodoRecord:
     @classmethod
     def parse(cls, url: str, places: Mapping[str, Any]) -> "ZenodoRecord | None":
         """The record that an address names, or None."""
-        for archive in (*places["zenodo"], places["caltech-data"]):
-            for form in (archive, archive.replace("https://", "http://", 1)):
-                found = _PATH.fullmatch(url.partition("?")[0].removeprefix(form)) if url.startswith(form) else None
-                if found:
-                    return cls(archive, found[1])
-        return None
+        found = match_below(_PATH, url, (*places["zenodo"], places["caltech-data"]))
+        return cls(found[0], found[1][1]) if found else None
 
     def __str__(self) -> str:
         return f"{self.archive}/records/{self.record}"
@@ -41,10 +36,8 @@ class ZenodoRecord:
         """Bring the files into the folder; a single zip archive is unpacked. The record's identity."""
         attempted = f"asking for the record {self}"
         record = client.document(f"{self.archive}/api/records/{self.record}", attempted=attempted)
-        try:
+        with reading_list(attempted):
             files = self._files(record, client, attempted)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise NetworkError(f"{attempted}: the answer lists no files ({error!r})") from error
         for file in files:
             client.download(file, folder)
         unpack_single_zip(folder)
