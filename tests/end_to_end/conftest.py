@@ -7,10 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from ocibuild.sandbox.ladder import RUNG_NAMES, try_rungs
+from ocibuild.sandbox.trial import Trial
 from tests.support.tiny_system import TinyArchive, TinySystem
 
 REPOSITORIES = Path(__file__).parent.parent / "repos"
@@ -116,3 +119,18 @@ def system(archive: TinyArchive) -> Iterator[TinySystem]:
 def rainfall() -> Path:
     """The example repository of the README."""
     return REPOSITORIES / "rainfall"
+
+
+@cache
+def trials() -> dict[str, Trial]:
+    """How every sandbox did when it was tried here, by name."""
+    return {trial.name: trial for trial in try_rungs()}
+
+
+@pytest.fixture(params=RUNG_NAMES)
+def sandbox(request: pytest.FixtureRequest) -> str:
+    """Each sandbox that works here."""
+    trial = trials()[request.param]
+    if not trial.works:
+        pytest.skip(f"{request.param} does not work here: {trial.reason}")
+    return str(request.param)

@@ -16,6 +16,8 @@ from tests.support.tiny_system import TinySystem
 
 MakeDisk = Callable[[str, str], Path]
 
+_Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
 
 @pytest.fixture
 def source(system: TinySystem, tmp_path: Path) -> Path:
@@ -120,7 +122,7 @@ class TestForbiddenFolders:
         system: TinySystem,
         source: Path,
         tmp_path: Path,
-        nobody: Callable[..., "subprocess.CompletedProcess[str]"],
+        nobody: _Run,
         form: str,
     ) -> None:
         base, forbidden = system.base(program), tmp_path / "forbidden"
@@ -137,14 +139,11 @@ class TestForbiddenFolders:
         system: TinySystem,
         source: Path,
         tmp_path: Path,
-        nobody: Callable[..., "subprocess.CompletedProcess[str]"],
+        nobody: _Run,
     ) -> None:
         base, forbidden = system.base(program), tmp_path / "forbidden"
         forbidden.mkdir(mode=0o755)
-        done = nobody("build", source, "--base", base, OCIBUILD_STORE=str(forbidden))
-        assert done.returncode == 4, done.stderr
-        assert "Permission denied" in done.stderr
-        assert "Traceback" not in done.stderr
+        _assert_denied(nobody("build", source, "--base", base, OCIBUILD_STORE=str(forbidden)))
 
     def test_a_store_that_cannot_be_read(
         self,
@@ -152,15 +151,12 @@ class TestForbiddenFolders:
         system: TinySystem,
         source: Path,
         tmp_path: Path,
-        nobody: Callable[..., "subprocess.CompletedProcess[str]"],
+        nobody: _Run,
     ) -> None:
         base, theirs = system.base(program), tmp_path / "theirs"
         Program(theirs, {}).result("build", source, "--base", base)
         theirs.chmod(0o700)
-        done = nobody("build", source, "--base", base, OCIBUILD_STORE=str(theirs))
-        assert done.returncode == 4, done.stderr
-        assert "Permission denied" in done.stderr
-        assert "Traceback" not in done.stderr
+        _assert_denied(nobody("build", source, "--base", base, OCIBUILD_STORE=str(theirs)))
 
     def test_no_home(
         self,
@@ -168,7 +164,7 @@ class TestForbiddenFolders:
         system: TinySystem,
         source: Path,
         tmp_path: Path,
-        nobody: Callable[..., "subprocess.CompletedProcess[str]"],
+        nobody: _Run,
     ) -> None:
         done = nobody("build", source, "--base", system.base(program))
         assert done.returncode == 0, done.stderr
@@ -183,3 +179,9 @@ def test_a_store_that_vanishes_is_made_again(program: Program, system: TinySyste
     digest = program.result("build", source, "--base", base)
     shutil.rmtree(program.store / "blobs")
     assert program.result("build", source, "--base", base) == digest
+
+
+def _assert_denied(done: "subprocess.CompletedProcess[str]") -> None:
+    assert done.returncode == 4, done.stderr
+    assert "Permission denied" in done.stderr
+    assert "Traceback" not in done.stderr

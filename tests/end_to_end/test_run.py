@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,27 +13,11 @@ from ocibuild.core.platform import Platform
 from ocibuild.image.config import ImageConfig
 from ocibuild.image.layout import LayoutTarget, write_layout
 from ocibuild.layer.entry import Entry
-from ocibuild.sandbox.ladder import try_rungs
-from ocibuild.sandbox.trial import Trial
 from tests.end_to_end.conftest import Program
 from tests.support.made_images import MadeImage
 from tests.support.sandbox_roots import small_root
 
 HERE = Platform.parse(os.uname().machine)
-SANDBOXES = ("sub-ids", "one-id", "trap", "chroot")
-
-
-@cache
-def _trials() -> dict[str, Trial]:
-    return {trial.name: trial for trial in try_rungs()}
-
-
-@pytest.fixture(params=SANDBOXES)
-def sandbox(request: pytest.FixtureRequest) -> str:
-    trial = _trials()[request.param]
-    if not trial.works:
-        pytest.skip(f"{request.param} does not work here: {trial.reason}")
-    return str(request.param)
 
 
 @pytest.fixture(scope="module")

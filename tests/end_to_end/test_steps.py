@@ -7,23 +7,13 @@ import signal
 import stat
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-from ocibuild.sandbox.ladder import try_rungs
-from ocibuild.sandbox.trial import Trial
-from tests.end_to_end.conftest import Program, repository
+from tests.end_to_end.conftest import Program, repository, trials
 
 pytestmark = pytest.mark.network
-
-SANDBOXES = ("sub-ids", "one-id", "trap", "chroot")
-
-
-@cache
-def _trials() -> dict[str, Trial]:
-    return {trial.name: trial for trial in try_rungs()}
 
 
 def executable(folder: Path, name: str, text: str) -> None:
@@ -34,14 +24,6 @@ def executable(folder: Path, name: str, text: str) -> None:
 def layers_of(program: Program, image: str) -> list[str]:
     (inspected,) = json.loads(program.result("inspect", image, "--json"))
     return [layer["name"] for layer in inspected["layers"]]
-
-
-@pytest.fixture(params=SANDBOXES)
-def sandbox(request: pytest.FixtureRequest) -> str:
-    trial = _trials()[request.param]
-    if not trial.works:
-        pytest.skip(f"{request.param} does not work here: {trial.reason}")
-    return str(request.param)
 
 
 def test_post_build_runs_as_the_user_among_the_repositorys_files(warm: Program, tmp_path: Path, sandbox: str) -> None:
@@ -77,7 +59,7 @@ def test_every_sandbox_gives_the_same_image(warm: Program, tmp_path: Path) -> No
         'rm /etc/motd 2>/dev/null || true; rm -rf /usr/share/doc/tar; echo y > /etc/new; touch /etc/passwd\n"""\n',
     )
     executable(source, "postBuild", "#!/bin/sh -e\necho made > made; mkdir sub; echo $SOURCE_DATE_EPOCH > sub/time\n")
-    working = [name for name, trial in _trials().items() if trial.works]
+    working = [name for name, trial in trials().items() if trial.works]
     warm.result("build", repository(tmp_path / "nothing"))
     images = {}
     for name in working:

@@ -13,10 +13,11 @@ import pytest
 
 from ocibuild.ecosystem.apt.configure import ConfiguredPackage, UnknownScript, configure
 from ocibuild.image.overlay import Overlay
-from ocibuild.image.view import View, ViewEntry
+from ocibuild.image.view import View
 from ocibuild.layer.elf import LibraryProbe
 from ocibuild.layer.observation import is_library
 from tests.support.debian_root import Debian, debian_mirror
+from tests.support.dpkg_system import view_entries
 
 pytestmark = [
     pytest.mark.network,
@@ -207,21 +208,12 @@ def unpack(archive: Path, root: Path) -> ConfiguredPackage:
 
 def image_of(root: Path) -> Overlay:
     """The tree as an image, its shared libraries looked at as they are when a package is placed."""
-    entries, libraries = {}, {}
-    for path in root.rglob("*"):
-        status, name = path.lstat(), str(path.relative_to(root))
-        mode, owner = stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
-        if path.is_symlink():
-            entries[name] = ViewEntry("symlink", 0o777, *owner, link=str(path.readlink()))
-        elif path.is_dir():
-            entries[name] = ViewEntry("directory", mode, *owner)
-        elif path.is_file():
-            entries[name] = ViewEntry("file", mode, *owner, size_bytes=status.st_size)
-            if is_library(name):
-                probe = LibraryProbe()
-                probe.feed(path.read_bytes())
-                if (facts := probe.result()) is not None:
-                    libraries[name] = facts
+    entries, libraries = view_entries(root), {}
+    for name in (name for name, entry in entries.items() if entry.kind == "file" and is_library(name)):
+        probe = LibraryProbe()
+        probe.feed((root / name).read_bytes())
+        if (facts := probe.result()) is not None:
+            libraries[name] = facts
     return Overlay(View(entries, libraries=libraries, read_content=lambda path, _: (root / path).read_bytes()))
 
 

@@ -86,9 +86,11 @@ class Place:
             "HOME": str(self.folder),
         }
 
+    def resolver(self) -> PythonResolver:
+        return PythonResolver(self.store, self.environment, self.events.append, HttpClient())
+
     def resolve(self, text: str) -> PipResolution:
-        resolver = PythonResolver(self.store, self.environment, self.events.append, HttpClient())
-        return resolver.resolve(
+        return self.resolver().resolve(
             PipAsks(files=(RequirementsFile("requirements.txt", text),)),
             self.target,
             folder=self.repository,
@@ -99,8 +101,7 @@ class Place:
 
     def rebuilt(self, packages: Sequence[LockedPackage], text: str) -> list[LockedPackage]:
         """The built packages of a lock, as this machine has them."""
-        resolver = PythonResolver(self.store, self.environment, self.events.append, HttpClient())
-        found = resolver.rebuilt(
+        found = self.resolver().rebuilt(
             packages,
             PipAsks(files=(RequirementsFile("requirements.txt", text),)),
             self.target,

@@ -10,7 +10,17 @@ from typing import Any
 
 from tests.rigs.seccomp import runtime_profile
 
-__all__ = ["ci_container", "restricted_pod"]
+__all__ = ["ENVIRONMENT", "ci_container", "restricted_pod"]
+
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/mnt",
+    "TMPDIR": "/mnt",
+    "LANG": "C.UTF-8",
+    "OCIBUILD_STORE": "/mnt/store",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+"""What a program has in an imitated place, whose one writable folder is ``/mnt``."""
 
 _POD_USER = 65532
 _DOCKER_CAPABILITIES = tuple(

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.rigs.containers import ci_container, restricted_pod
-from tests.rigs.seccomp import docker_profile
+from tests.rigs.containers import ENVIRONMENT, ci_container, restricted_pod
 from tests.support.sandbox_roots import DRIVER, Outcome, copied_root, open_folder, outcome_of, small_root
 
 pytestmark = [
@@ -24,21 +23,7 @@ pytestmark = [
 
 _LOGIN_NODE = Path(__file__).parent.parent / "rigs/login_node.py"
 _USERS = {"restricted pod": 65532, "login node": 10001, "login node with name spaces": 10001, "CI container": 0}
-_ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": "/mnt",
-    "TMPDIR": "/mnt",
-    "LANG": "C.UTF-8",
-    "OCIBUILD_STORE": "/mnt/store",
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture(scope="module")
-def profile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    cache = os.environ.get("OCIBUILD_TEST_CACHE")
-    return docker_profile(Path(cache) if cache else tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +55,7 @@ def run(place: str, work: Path, profile: dict[str, Any], tmp_path_factory: pytes
     def in_place(*command: str, text: str = "{}", **environment: str) -> "subprocess.CompletedProcess[str]":
         (work / "input").write_text(text)
         command = ("sh", "-c", 'exec "$@" < /mnt/input', "sh", *command)
-        variables = {**_ENVIRONMENT, **environment}
+        variables = {**ENVIRONMENT, **environment}
         if place.startswith("login node"):
             user = _USERS[place]
             start = [sys.executable, str(_LOGIN_NODE), str(work), str(user)]

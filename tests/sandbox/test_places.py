@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.rigs.containers import ci_container, restricted_pod
-from tests.rigs.seccomp import docker_profile
+from tests.rigs.containers import ENVIRONMENT, ci_container, restricted_pod
 
 pytestmark = [
     pytest.mark.root,
@@ -25,23 +24,9 @@ pytestmark = [
 _RAINFALL = Path(__file__).parent.parent / "repos" / "rainfall"
 _LOGIN_NODE = Path(__file__).parent.parent / "rigs" / "login_node.py"
 _CLUSTER_USER = 10001
-_ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": "/mnt",
-    "TMPDIR": "/mnt",
-    "LANG": "C.UTF-8",
-    "OCIBUILD_STORE": "/mnt/store",
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
 PLACES = ("restricted pod", "login node", "CI container")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture(scope="session")
-def profile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    cache = os.environ.get("OCIBUILD_TEST_CACHE")
-    return docker_profile(Path(cache) if cache else tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture
@@ -60,7 +45,7 @@ def run(request: pytest.FixtureRequest, work: Path, profile: dict[str, Any], tmp
             _give(work, _CLUSTER_USER)
             return subprocess.run(
                 [sys.executable, str(_LOGIN_NODE), str(work), str(_CLUSTER_USER), *command],
-                env=_ENVIRONMENT,
+                env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -68,7 +53,7 @@ def run(request: pytest.FixtureRequest, work: Path, profile: dict[str, Any], tmp
             )
         container = restricted_pod if request.param == "restricted pod" else ci_container
         _give(work, 65532 if container is restricted_pod else 0)
-        return container(command, work=work, scratch=tmp_path / "rig", profile=profile, environment=_ENVIRONMENT)
+        return container(command, work=work, scratch=tmp_path / "rig", profile=profile, environment=ENVIRONMENT)
 
     return in_place
 

@@ -37,7 +37,7 @@ from tests.support.apt_repository import MadeDeb
 from tests.support.made_images import MadeImage
 from tests.support.trees import tree
 
-__all__ = ["DpkgSystem"]
+__all__ = ["DpkgSystem", "view_entries"]
 
 # dpkg's own traces: logs, locks, backups, and the list of available packages, which only dselect used.
 _TRACES = (
@@ -211,6 +211,11 @@ def _view(entries: Sequence[Entry]) -> View:
 
 def _view_of(root: Path) -> View:
     """The tree as an image; a file is read when it is asked for."""
+    return View(view_entries(root), read_content=lambda path, _: (root / path).read_bytes())
+
+
+def view_entries(root: Path) -> dict[str, ViewEntry]:
+    """Path -> what it is in the tree; devices and the like are left out."""
     entries = {}
     for path in root.rglob("*"):
         status, name = path.lstat(), str(path.relative_to(root))
@@ -221,7 +226,7 @@ def _view_of(root: Path) -> View:
             entries[name] = ViewEntry("directory", mode, *owner)
         elif path.is_file():
             entries[name] = ViewEntry("file", mode, *owner, size_bytes=status.st_size)
-    return View(entries, read_content=lambda path, _: (root / path).read_bytes())
+    return entries
 
 
 def _apply(entry: Entry, root: Path) -> None:
