@@ -7,14 +7,11 @@ import os
 import platform
 import re
 import shlex
-import ssl
 import subprocess
 import sys
-import urllib.request
 import venv
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -32,6 +29,7 @@ from ocibuild.ecosystem.pip.settle import install_order, settle
 from ocibuild.ecosystem.pip.target import Libc, PythonTarget
 from ocibuild.image.view import LayerTable, ViewEntry
 from ocibuild.layer.entry import Entry, EntryKind
+from tests.support.downloads import download
 
 DATA_SCIENCE = "numpy pandas scipy matplotlib scikit-learn jupyterlab ipywidgets requests"
 # Headers, programs that are binaries, hundreds of data files, pip itself, hooks, old and large wheels.
@@ -268,21 +266,6 @@ def test_direct_url_is_written_as_pip_does(tmp_path: Path, prefix: Path) -> None
 
 
 # Real wheels.
-
-
-def download(resolution: PipResolution, folder: Path) -> dict[str, Path]:
-    """Fetch every package from where the resolution says it is, and check it."""
-    trust = ssl.create_default_context()
-
-    def fetch(package: LockedPackage) -> tuple[str, Path]:
-        path = folder / package.fields["filename"]
-        with urllib.request.urlopen(resolution.addresses[package.source] + package.path, context=trust) as answer:
-            path.write_bytes(answer.read())
-        assert Digest.of(path.read_bytes()) == package.digest
-        return package.name, path
-
-    with ThreadPoolExecutor(6) as pool:
-        return dict(pool.map(fetch, resolution.packages))
 
 
 def resolved(words: str, target: PythonTarget, folder: Path) -> PipResolution:

@@ -3,9 +3,7 @@
 import json
 import os
 import shutil
-import ssl
 import subprocess
-import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from ocibuild.ecosystem.pip.resolve import resolve
 from ocibuild.ecosystem.pip.target import PythonTarget, find_python
 from ocibuild.image.view import View, ViewEntry
 from ocibuild.layer.entry import Entry, EntryKind
+from tests.support.downloads import download
 
 PYTHON = Path("/usr/bin/python3")
 
@@ -118,16 +117,13 @@ def test_an_environment_with_packages_works(tmp_path: Path, view: View, target: 
         asks, target, IndexSettings(), folder=tmp_path, cache_folder=tmp_path / "uv", environment=environment
     )
     write(prefix_entries(target, view, prefix=str(folder)[1:]))
+    bodies = download(resolution, tmp_path)
     for package in resolution.packages:
-        url = resolution.addresses[package.source] + package.path
-        body = tmp_path / package.fields["filename"]
-        with urllib.request.urlopen(url, context=ssl.create_default_context()) as answer:
-            body.write_bytes(answer.read())
         context = PipPlaceContext(
             prefix=str(folder)[1:], python_version=target.minor_version,
             interpreter=prefix_interpreter(target, str(folder)[1:]), requested=package.requested,
         )  # fmt: skip
-        write(place(package, body, context).entries)
+        write(place(package, bodies[package.name], context).entries)
 
     def run(*arguments: str) -> str:
         program, *rest = arguments

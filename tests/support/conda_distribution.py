@@ -9,13 +9,10 @@ import email.parser
 import os
 import re
 import shutil
-import ssl
 import subprocess
 import sys
-import urllib.request
 import zipfile
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -32,6 +29,7 @@ from ocibuild.ecosystem.pip.resolve import resolve
 from ocibuild.ecosystem.pip.target import Libc, PythonTarget
 from ocibuild.layer.entry import EntryKind
 from tests.support.conda_channel import PLACEHOLDER, File, Recipe, link_to, write_channel
+from tests.support.downloads import download
 
 __all__ = ["DATA_SCIENCE", "download_wheels", "python_recipes", "real_channel", "wheel_recipe"]
 
@@ -74,19 +72,7 @@ def download_wheels(words: str, folder: Path) -> list[Path]:
         PipAsks(files=(RequirementsFile("requirements.txt", words.replace(" ", "\n")),)), _TARGET,
         IndexSettings(index_url=_index_url()), folder=folder, cache_folder=folder / "uv", environment=environment,
     )  # fmt: skip
-    trust = ssl.create_default_context()
-
-    def fetch(package: LockedPackage) -> str:
-        name = package.fields["filename"]
-        if not (folder / name).exists():
-            with urllib.request.urlopen(resolution.addresses[package.source] + package.path, context=trust) as answer:
-                data = answer.read()
-            assert Digest.of(data) == package.digest
-            (folder / name).write_bytes(data)
-        return name
-
-    with ThreadPoolExecutor(6) as pool:
-        names = list(pool.map(fetch, resolution.packages))
+    names = [path.name for path in download(resolution, folder).values()]
     kept.write_text("\n".join(names))
     return [folder / name for name in names]
 
