@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ocibuild import __version__
-from ocibuild.core.atomic import map_os_error
+from ocibuild.core.atomic import map_os_error, remove_partials
 from ocibuild.core.errors import OcibuildError
 
 __all__ = ["main"]
@@ -108,7 +108,8 @@ def _interrupt(*_: object) -> None:
 
 def _give_up(*_: object) -> None:
     _complain("interrupted", None)
-    os._exit(_INTERRUPTED)  # what is half-written has a name that nobody reads
+    remove_partials()
+    os._exit(_INTERRUPTED)
 
 
 def _leave(code: int) -> None:
@@ -116,6 +117,7 @@ def _leave(code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     if threading.active_count() > 1:
+        remove_partials()
         os._exit(code)
     sys.exit(code)
 

@@ -16,12 +16,16 @@ __all__ = [
     "check_replaceable",
     "map_os_error",
     "partial_file",
+    "remove_partials",
     "replaced_folder",
     "replacing",
 ]
 
 PARTIAL_PREFIX = ".partial-"
 """Names of what is being written. Whatever a killed process leaves under such a name is never read."""
+
+_partials: set[Path] = set()
+"""What this process is writing now, in whatever thread."""
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -35,6 +39,7 @@ def partial_file(folder: Path, *, attempted: str) -> Iterator[BinaryIO]:
     The folder is made where it is missing. ``attempted`` says in the error what could not be done.
     """
     partial = folder / _partial_name()
+    _partials.add(partial)
     try:
         try:
             file = partial.open("x+b")
@@ -49,6 +54,8 @@ def partial_file(folder: Path, *, attempted: str) -> Iterator[BinaryIO]:
                 partial.unlink()
     except OSError as error:
         raise map_os_error(error, attempted=attempted) from error
+    finally:
+        _partials.discard(partial)
 
 
 @contextlib.contextmanager
@@ -71,6 +78,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     ``path`` must not exist or be an empty folder: a UsageError says so before anything is made.
     """
     partial = path.with_name(_partial_name())
+    _partials.add(partial)
     try:
         _refuse_existing(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,6 +90,21 @@ def replaced_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise map_os_error(error, attempted=f"writing {path}") from error
+    finally:
+        _partials.discard(partial)
+
+
+def remove_partials() -> None:
+    """Remove what this process has half-written, for one that must end at once: its threads may still write elsewhere.
+
+    What cannot be removed stays, under a name that nobody reads. Never raises an OSError.
+    """
+    for partial in list(_partials):
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                partial.unlink()
 
 
 def check_new_folder(path: Path) -> None:

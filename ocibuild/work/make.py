@@ -15,6 +15,8 @@ from ocibuild.core.package import Ecosystem
 from ocibuild.core.platform import Platform
 from ocibuild.core.step import Step
 from ocibuild.ecosystem.pip.configuration import machine_index_settings
+from ocibuild.ecosystem.pip.question import merged
+from ocibuild.ecosystem.pip.requirements_file import read_requirements
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.layer.compression import Compression, compressor_for
 from ocibuild.lock import Lock, PlatformLock
@@ -151,7 +153,9 @@ class Workshop:
         self._asks = asked(request.apt, request.asks.pip, options)
         debian, python_http = DebianResolver(machine, options), machine.remote.http
         if not request.asks.pip.is_empty:
-            python_http = python_http.reaching(machine_index_settings(machine.environment).reach)
+            settings = machine_index_settings(machine.environment)
+            requirements = read_requirements(request.asks.pip, folder=request.folder, variables=options.environment)
+            python_http = python_http.reaching(merged(settings, requirements).reach)
         self.clients = {Ecosystem.APT: debian.http, Ecosystem.PIP: python_http}
         self._resolver: Resolver | LockedResolver = Resolver(
             machine,

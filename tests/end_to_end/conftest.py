@@ -62,16 +62,13 @@ class Program:
         return done.stderr
 
 
-def assert_sound(store: Path, *, was_forced: bool = False) -> None:
-    """Every blob has the digest that it is named by, every record can be read, and nothing half-written is left.
-
-    With ``was_forced`` a program was ended by force, which may leave such files: they are pruned later.
-    """
+def assert_sound(store: Path) -> None:
+    """Every blob has the digest that it is named by, every record can be read, and nothing half-written is left."""
     # What was downloaded in part is kept under such a name, to go on with: nobody else reads it. What another test that
     # runs beside this one is writing has its process's number.
     partial = [path.name for part in ("blobs", "records") for path in (store / part).glob("**/.partial-*")]
     left = [name for name in partial if not name.startswith(".partial-download-")]
-    assert [name for name in left if not was_forced and not Path("/proc", name.split("-")[1]).exists()] == []
+    assert [name for name in left if not Path("/proc", name.split("-")[1]).exists()] == []
     for blob in (store / "blobs/sha256").glob("[0-9a-f]*"):
         assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
     for record in (store / "records").glob("*/*/*.json"):

@@ -9,6 +9,7 @@ import pytest
 
 from tests.end_to_end.conftest import Program, repository
 from tests.support.apt_repository import make_deb
+from tests.support.registry_server import CertificateAuthority
 from tests.support.scripted_server import Reply, Request, ScriptedServer
 from tests.support.tiny_system import TinySystem
 
@@ -78,6 +79,24 @@ def test_a_wheel_that_is_not_what_the_index_says(warm: Program, tmp_path: Path, 
         served = whole
         warm.result("build", source, "-o", f"oci:{tmp_path / 'image'}")
     assert warm.result("check", f"oci:{tmp_path / 'image'}").endswith("is sound")
+
+
+def test_a_host_that_a_requirements_file_trusts(warm: Program, tmp_path: Path) -> None:
+    wheel = _wheel(tmp_path.name.encode())  # other bytes than the tests beside it: they are fetched here
+
+    def answer(request: Request) -> Reply:
+        if request.path == "/simple/tiny-thing/":
+            page = f'<a href="/{_WHEEL}#sha256={hashlib.sha256(wheel).hexdigest()}">{_WHEEL}</a>'
+            return Reply(body=page.encode(), headers={"Content-Type": "text/html"})
+        return Reply(body=wheel) if request.path == f"/{_WHEEL}" else Reply(404)
+
+    authority = CertificateAuthority(tmp_path / "authority")
+    with ScriptedServer(answer, tls=(authority.certificate, authority.key)) as server:
+        lines = f"--extra-index-url {server.url}/simple\ntiny-thing\n"
+        source = repository(tmp_path / "repository", requirements_txt=lines)
+        assert server.host in warm.error("build", source, code=5)
+        source = repository(source, requirements_txt=f"--trusted-host {server.host}\n{lines}")
+        warm.result("build", source)
 
 
 def test_a_file_of_a_wheel_and_of_a_debian_package(warm: Program, system: TinySystem, tmp_path: Path) -> None:
