@@ -86,7 +86,7 @@ _OPTIONS = (
     click.option(
         "--profile",
         type=click.Choice(PROFILES),
-        help="What the image is for: binder has Jupyter and all that Binder's images have. Default: plain.",
+        help="What the image is for: binder (default) has Jupyter and all that Binder's images have; plain has not.",
     ),
     click.option("--compose", is_flag=True, help="Add up all configuration files, not only those that Binder takes."),
     click.option(

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 DEFAULT_BASE = "apt:bookworm"
-DEFAULT_PROFILE = "plain"
+DEFAULT_PROFILE = "binder"
 PROFILES = ("binder", "plain")
 SANDBOXES = ("auto", "sub-ids", "one-id", "trap", "chroot", "none")
 """What may run a repository's code: the first that works here, a certain one, or nothing at all."""

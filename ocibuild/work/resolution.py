@@ -124,7 +124,8 @@ class Resolver:
                 f"{apt[0]} cannot be installed in the base {base.name}, which {_why_no_debian(base)}",
                 file=apt[0].origin.file,
                 line=apt[0].origin.line,
-                hint="apt.txt needs a base of Debian or Ubuntu, such as --base apt:bookworm",
+                hint="it needs a base of Debian or Ubuntu, such as --base apt:bookworm"
+                + ("; --profile plain asks for no packages of its own" if self.options.is_binder else ""),
             )
         asks = (*apt, *self._python_asks(pip, base))
         resolved = self.machine.now()

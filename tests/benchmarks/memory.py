@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.benchmarks.measuring import measured
+from tests.support.program import program_command
 
 _BLOCK_BYTES = 1 << 20
 
@@ -95,7 +96,7 @@ def main() -> None:
                 for jobs in arguments.jobs or [2, 16]:
                     store = folder / f"store-{codec}-{jobs}"
                     environment = {**os.environ, "OCIBUILD_STORE": str(store), "PIP_FIND_LINKS": str(source)}
-                    command = [sys.executable, "-m", "ocibuild.cli", "build", str(source), "--base", base]
+                    command = program_command("build", source, "--base", base)
                     options = ["--compression", codec, "--jobs", str(jobs)]
                     cost = measured([*command, *options], environment=environment, log=folder / "log")
                     print(

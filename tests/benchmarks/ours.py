@@ -4,11 +4,11 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.measuring import Cost, measured
+from tests.support.program import program_command
 
 __all__ = ["Ours"]
 
@@ -27,11 +27,11 @@ class Ours:
 
     def run(self, *arguments: str | Path) -> Cost:
         """Run ``ocibuild`` with these arguments and the store of this round."""
-        return measured([*_PROGRAM, *arguments], environment=self._environment(), log=self._log)
+        return measured(program_command(*arguments), environment=self._environment(), log=self._log)
 
     def plan(self, source: Path, base: str) -> list[dict[str, Any]]:
         """The packages that the image of ``source`` has on top of ``base``, as ``ocibuild plan --json`` lists them."""
-        command = [*_PROGRAM, "plan", source, "--base", base, "--json"]
+        command = program_command("plan", source, "--base", base, "--json")
         done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, check=True)
         packages: list[dict[str, Any]] = json.loads(done.stdout)["packages"]
         return packages
@@ -67,6 +67,3 @@ class Ours:
         environment = {**os.environ, "OCIBUILD_STORE": str(self.store)}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         return environment
-
-
-_PROGRAM: list[str | Path] = [sys.executable, "-m", "ocibuild.cli"]

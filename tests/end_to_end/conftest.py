@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,7 @@ import pytest
 
 from ocibuild.sandbox.ladder import RUNG_NAMES, try_rungs
 from ocibuild.sandbox.trial import Trial
+from tests.support.program import program_command
 from tests.support.tiny_system import TinyArchive, TinySystem
 
 REPOSITORIES = Path(__file__).parent.parent / "repos"
@@ -33,9 +33,9 @@ class Program:
     def run(
         self, *arguments: str | Path, cwd: Path | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run it and return what it answered, whatever the exit code."""
+        """Run it and return what it answered, whatever the exit code. The profile is plain where none is said."""
         return subprocess.run(
-            [sys.executable, "-m", "ocibuild.cli", *map(str, arguments)],
+            program_command(*arguments),
             cwd=cwd,
             env={**self.whole_environment(), **environment},
             capture_output=True,

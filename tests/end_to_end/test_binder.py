@@ -5,7 +5,6 @@ import http.client
 import json
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.end_to_end.conftest import Program
+from tests.support.program import program_command
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -129,7 +129,7 @@ def serving(program: Program, image: str) -> Iterator[str]:
         port = free.getsockname()[1]
     command = ["jupyter", "notebook", "--ip", "127.0.0.1", "--port", str(port), "--no-browser"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "ocibuild.cli", "run", image, *command],
+        program_command("run", image, *command),
         env=program.whole_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 
 from tests.end_to_end.conftest import Program, assert_sound, repository
 from tests.support.apt_repository import make_deb
+from tests.support.program import program_command
 from tests.support.tiny_system import TinySystem
 
 _PROMPT_SECONDS = 10
@@ -39,7 +39,7 @@ def stalled(system: TinySystem, request: pytest.FixtureRequest) -> Iterator[thre
 
 def start(program: Program, *arguments: str | Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "ocibuild.cli", *map(str, arguments)],
+        program_command(*arguments),
         env={**os.environ, "OCIBUILD_STORE": str(program.store)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import Program, repository
+from tests.support.program import program_command
 from tests.support.registry_server import RegistryServer
 from tests.support.tiny_system import TinySystem
 
@@ -26,7 +27,7 @@ main()
 def imported(program: Program, *arguments: str | Path) -> tuple[str, set[str]]:
     """What the program printed, and the top-level modules that it had imported at its end."""
     done = subprocess.run(
-        [sys.executable, "-c", _LISTING, *map(str, arguments)],
+        [sys.executable, "-c", _LISTING, *program_command(*arguments)[3:]],
         env={**os.environ, "OCIBUILD_STORE": str(program.store)},
         capture_output=True,
         text=True,

@@ -5,7 +5,6 @@ import os
 import pty
 import re
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from tests.end_to_end.conftest import Program, repository
 from tests.support.apt_repository import make_deb
+from tests.support.program import program_command
 from tests.support.tiny_system import TinySystem
 
 
@@ -241,7 +241,7 @@ def test_progress_on_a_terminal(program: Program, system: TinySystem, source: Pa
     base = system.base(program)
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "ocibuild.cli", "build", str(source), "--base", base],
+        program_command("build", source, "--base", base),
         env={**os.environ, "OCIBUILD_STORE": str(program.store), "TERM": "xterm", "COLUMNS": "120"},
         stdout=subprocess.PIPE,
         stderr=theirs,

@@ -4,7 +4,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests.end_to_end.conftest import Program, assert_sound, repository
 from tests.support.apt_repository import make_deb
+from tests.support.program import program_command
 from tests.support.tiny_system import TinySystem
 
 MakeDisk = Callable[[str, str], Path]
@@ -103,7 +103,7 @@ class TestForbiddenFolders:
         def run(*arguments: str | Path, **environment: str) -> "subprocess.CompletedProcess[str]":
             kept = {name: value for name, value in os.environ.items() if name not in ("HOME", "OCIBUILD_STORE")}
             return subprocess.run(
-                [sys.executable, "-m", "ocibuild.cli", *map(str, arguments)],
+                program_command(*arguments),
                 env={**kept, "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1", **environment},
                 capture_output=True,
                 text=True,

@@ -6,12 +6,12 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.conftest import Program, repository, trials
+from tests.support.program import program_command
 
 pytestmark = pytest.mark.network
 
@@ -163,7 +163,7 @@ def test_an_interrupted_step_ends_with_all_its_processes(warm: Program, tmp_path
     source = repository(tmp_path / "repo", a_txt=str(tmp_path))
     executable(source, "postBuild", "#!/bin/sh\n(setsid sleep 4343 &)\necho begun\nsleep 4343\n")
     process = subprocess.Popen(
-        [sys.executable, "-m", "ocibuild.cli", "build", source, "--sandbox", sandbox],
+        program_command("build", source, "--sandbox", sandbox),
         env={**os.environ, "OCIBUILD_STORE": str(warm.store)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from ocibuild.core.errors import NetworkError
 from ocibuild.core.reference import Reference
 from ocibuild.work.places import unknown_to_store
 from tests.end_to_end.conftest import Program, repository
+from tests.support.program import program_command
 
 _ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
@@ -23,7 +23,7 @@ def source(tmp_path: Path) -> Path:
 def test_a_result_that_cannot_be_written(program: Program, source: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "ocibuild.cli", "build", source, "--base", "scratch"],
+            program_command("build", source, "--base", "scratch"),
             env={**os.environ, "OCIBUILD_STORE": str(program.store)},
             stdout=full,
             stderr=subprocess.PIPE,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.rigs.containers import ENVIRONMENT, ci_container, restricted_pod
+from tests.support.program import program_command
 
 pytestmark = [
     pytest.mark.root,
@@ -80,18 +81,17 @@ def test_the_example_is_the_same_image(run: Run, work: Path, tmp_path: Path) -> 
     store = Path(cache) / "store" if cache else tmp_path / "store"
     lock = work / "rainfall.lock"
     outside = subprocess.run(
-        [sys.executable, "-m", "ocibuild.cli", "build", _RAINFALL, "--lock", lock],
+        program_command("build", _RAINFALL, "--lock", lock),
         env={**os.environ, "OCIBUILD_STORE": str(store)},
         capture_output=True,
         text=True,
         check=True,
     )
     _copy_packages(store, work / "store")
-    program = [sys.executable, "-m", "ocibuild.cli"]
-    done = run(*program, "build", "rainfall", "--lock", "rainfall.lock", "--locked", "-o", "oci:image")
+    done = run(*program_command("build", "rainfall", "--lock", "rainfall.lock", "--locked", "-o", "oci:image"))
     assert done.returncode == 0, done.stderr
     assert done.stdout == outside.stdout
-    assert run(*program, "check", "oci:image").stdout.endswith("is sound\n")
+    assert run(*program_command("check", "oci:image")).stdout.endswith("is sound\n")
 
 
 def test_steps_run_and_give_the_same_image(run: Run, work: Path, tmp_path: Path) -> None:
@@ -108,9 +108,8 @@ def test_steps_run_and_give_the_same_image(run: Run, work: Path, tmp_path: Path)
     (repository / "postBuild").chmod(0o755)
     cache = os.environ.get("OCIBUILD_TEST_CACHE")
     store = Path(cache) / "store" if cache else tmp_path / "store"
-    program = [sys.executable, "-m", "ocibuild.cli"]
     outside = subprocess.run(
-        [*program, "build", repository, "--lock", work / "lock", "--sandbox", "chroot"],
+        program_command("build", repository, "--lock", work / "lock", "--sandbox", "chroot"),
         env={**os.environ, "OCIBUILD_STORE": str(store)},
         capture_output=True,
         text=True,
@@ -118,7 +117,7 @@ def test_steps_run_and_give_the_same_image(run: Run, work: Path, tmp_path: Path)
     )
     assert outside.returncode == 0, outside.stderr
     _copy_packages(store, work / "store")
-    done = run(*program, "build", "repo", "--lock", "lock", "--locked", "-o", "oci:image")
+    done = run(*program_command("build", "repo", "--lock", "lock", "--locked", "-o", "oci:image"))
     assert done.returncode == 0, done.stderr
     assert "running: postBuild (trap)" in done.stderr
     assert done.stdout == outside.stdout

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ocibuild.sandbox.ladder import try_rungs
+from tests.support.program import program_command
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -180,7 +180,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _built(store: Path, *arguments: str | Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "ocibuild.cli", *map(str, arguments)],
+        program_command(*arguments),
         env={**os.environ, "OCIBUILD_STORE": str(store)},
         capture_output=True,
         text=True,

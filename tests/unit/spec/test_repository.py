@@ -73,7 +73,7 @@ def test_what_cannot_be_built_is_refused_by_name(name: str, content: bytes) -> N
 
 def test_a_dockerfile_decides_in_the_profile_of_binder_alone() -> None:
     files = {"Dockerfile": b"FROM x", "requirements.txt": b"six\n"}
-    (notice,) = read(files).notices
+    (notice,) = read(files, BuildOptions(profile="plain")).notices
     assert notice.startswith("Dockerfile: ")
     binder = read(files, BINDER)
     assert (binder.buildpack, binder.pip.files) == (Buildpack.DOCKERFILE, ())
@@ -160,7 +160,11 @@ def test_a_package_of_the_repository() -> None:
     spec = read({"pyproject.toml": PROJECT}, BINDER)
     assert spec.project.package == Origin("pyproject.toml", 1)
     assert spec.notices == ()
-    assert read({"pyproject.toml": PROJECT}).notices[0].startswith("pyproject.toml: the package itself")
+    assert (
+        read({"pyproject.toml": PROJECT}, BuildOptions(profile="plain"))
+        .notices[0]
+        .startswith("pyproject.toml: the package itself")
+    )
     assert read({"pyproject.toml": PROJECT, "binder/apt.txt": b""}).project.package is None
 
 

@@ -68,7 +68,9 @@ def test_a_mirror_holds_the_same_archive(repository: Path, name: str) -> None:
 
 def test_indexes_do_not_matter_where_nothing_is_asked_of_them(repository: Path) -> None:
     (repository / "requirements.txt").unlink()
-    assert key(repository, _INDEX) == key(repository)
+    plain = BuildOptions(profile="plain")  # the other one asks for Jupyter
+    assert key(repository, _INDEX, said=plain) == key(repository, said=plain)
+    assert key(repository, _INDEX) != key(repository)
 
 
 def test_a_lock_says_it_all(repository: Path, tmp_path: Path) -> None:
