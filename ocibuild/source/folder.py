@@ -3,7 +3,6 @@
 import hashlib
 import os
 import stat
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any
 
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import RepositoryError, UsageError
+from ocibuild.source.git_state import read_git_state
 from ocibuild.source.tree import SourceFile, SourceTree
 from ocibuild.store.records import RecordStore
 
-__all__ = ["commit_time", "read_folder"]
+__all__ = ["read_folder"]
 
 _KIND = "source-digests"
 _LEFT_OUT = frozenset({".git", ".hg"})
@@ -29,8 +29,8 @@ def read_folder(folder: Path, *, records: RecordStore | None = None, committed: 
 
     With ``records`` the digests of files are remembered by size, times and inode, as git does, so that an unchanged
     file is not read again. ``committed`` is the time of its commit (seconds since the epoch); without it the folder
-    itself is asked, as a checkout. A UsageError where the folder is none; a RepositoryError for a socket, fifo or
-    device, for a file that cannot be read, and for a name with a line feed.
+    itself is asked, as a checkout. What git says of it is the tree's ``git``. A UsageError where the folder is none; a
+    RepositoryError for a socket, fifo or device, for a file that cannot be read, and for a name with a line feed.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder", hint="name the folder of a repository, or start ocibuild in it")
@@ -41,7 +41,10 @@ def read_folder(folder: Path, *, records: RecordStore | None = None, committed: 
         raise RepositoryError(f"cannot be read: {error.strerror}", file=str(error.filename)) from error
     digests.save()
     reader = _Reader(folder)
-    return SourceTree(files, reader.read, reader.stream, commit_time(folder) if committed is None else committed)
+    git = read_git_state(folder)
+    if committed is None and git is not None:
+        committed = git.commit_time
+    return SourceTree(files, reader.read, reader.stream, committed, git)
 
 
 class _Reader:
@@ -131,20 +134,3 @@ def _digest(path: str) -> Digest:
         while block := file.read(_BLOCK_BYTES):
             state.update(block)
     return Digest("sha256", state.hexdigest())
-
-
-def commit_time(folder: Path) -> int | None:
-    """The committer's time of HEAD (seconds since the epoch), asked of git where the folder is a checkout.
-
-    None where it is none, has no commit yet, or git is not here.
-    """
-    if not (folder / ".git").exists():
-        return None
-    # The checkout may belong to another user (a mounted volume): only its commit's time is read, so git may trust it.
-    command = ["git", "-c", "safe.directory=*", "-C", str(folder), "log", "-1", "--format=%ct"]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    answer = result.stdout.strip()
-    return int(answer) if result.returncode == 0 and answer.isdigit() else None

@@ -9,7 +9,6 @@ Formats: gitformat-pack(5) (pack version 2 without deltas, index version 2), git
 
 import hashlib
 import itertools
-import re
 import struct
 import subprocess
 import zlib
@@ -20,35 +19,14 @@ from typing import IO
 
 from ocibuild.core.errors import RepositoryError
 from ocibuild.layer.entry import Entry, EntryKind
-from ocibuild.net.address import split_userinfo
+from ocibuild.source.git_state import GitState, ask_git, git_command, git_environment
 
-__all__ = ["GitState", "git_entries", "read_git_state"]
+__all__ = ["git_entries"]
 
 _KINDS = {"commit": 1, "tree": 2, "blob": 3}
 _STORED_BYTES = 65535  # the most that one block of deflate holds uncompressed (RFC 1951, 3.2.4)
 _LARGE_OFFSET = 1 << 31
 _DIGEST_BYTES = 20
-_SCP_FORM = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+:(?!//).+")
-
-
-@dataclass(frozen=True, slots=True)
-class GitState:
-    """What of a checkout goes into an image.
-
-    ``branch`` is empty where HEAD is detached, ``remote`` (without credentials) where there is none.
-    ``is_shallow`` tells that the commit has parents, which the image leaves out.
-    """
-
-    folder: Path
-    commit: str
-    branch: str
-    remote: str
-    is_shallow: bool
-
-    @property
-    def identity(self) -> str:
-        """Equal for states that give equal bytes."""
-        return "\n".join(["git folder 1", self.commit, self.branch, self.remote, str(self.is_shallow)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,36 +41,6 @@ class _IndexEntry:
     path: bytes
     mode: int
     name: str
-
-
-def read_git_state(folder: Path) -> GitState | None:
-    """The state of the checkout in ``folder``; None where it is no checkout, has no commit yet, or git is not here."""
-    if not (folder / ".git").exists():
-        return None
-    try:
-        commit = _ask(folder, "rev-parse", "--verify", "HEAD^{commit}").strip().decode()
-        parents = _ask(folder, "rev-list", "--parents", "--max-count=1", commit).split()[1:]
-        shown = _ask(folder, "rev-parse", "--abbrev-ref", "HEAD").strip().decode()
-    except (OSError, RepositoryError):
-        return None
-    try:
-        remote = _ask(folder, "config", "--get", "remote.origin.url").strip().decode("utf-8", "replace")
-    except RepositoryError:
-        remote = ""
-    if len(commit) != 2 * _DIGEST_BYTES:
-        return None  # SHA-256 repositories have other formats
-    branch = "" if shown == "HEAD" else shown
-    return GitState(folder, commit, branch, _public_remote(remote), bool(parents))
-
-
-def _public_remote(url: str) -> str:
-    """The remote's address as an image may tell it: without credentials, and nothing of this machine's folders."""
-    if url.startswith(("http://", "https://")):
-        return split_userinfo(url)[0]
-    if url.startswith("ssh://"):
-        bare, user, _ = split_userinfo(url)
-        return bare.replace("ssh://", f"ssh://{user}@", 1) if user else bare
-    return url if _SCP_FORM.fullmatch(url) or url.startswith("git://") else ""
 
 
 def git_entries(state: GitState, path: str, *, uid: int = 0, gid: int = 0, modified: int) -> Iterator[Entry]:
@@ -150,8 +98,8 @@ def _config(state: GitState) -> bytes:
 
 def _objects(state: GitState) -> tuple[list[_Object], list[_IndexEntry]]:
     """The commit, its trees and blobs, sorted by name; and what its tree lists, as an index lists it."""
-    listed = _ask(state.folder, "ls-tree", "-r", "-t", "-z", "--full-tree", state.commit)
-    tree = _ask(state.folder, "rev-parse", "--verify", f"{state.commit}^{{tree}}").strip().decode()
+    listed = ask_git(state.folder, "ls-tree", "-r", "-t", "-z", "--full-tree", state.commit)
+    tree = ask_git(state.folder, "rev-parse", "--verify", f"{state.commit}^{{tree}}").strip().decode()
     names = {state.commit, tree}
     index = []
     for row in filter(None, listed.split(b"\0")):
@@ -163,10 +111,12 @@ def _objects(state: GitState) -> tuple[list[_Object], list[_IndexEntry]]:
             index.append(_IndexEntry(path, int(mode, 8), name))
     asked = "".join(f"{name}\n" for name in sorted(names)).encode()
     objects = []
-    for answer in _ask(state.folder, "cat-file", "--batch-check", given=asked).decode().splitlines():
+    for answer in ask_git(state.folder, "cat-file", "--batch-check", given=asked).decode().splitlines():
         name, kind, size = (*answer.split(" "), "", "")[:3]
         if kind not in _KINDS:
-            raise RepositoryError(f"git has no object {name} of the checked-out commit", file=".git")
+            raise RepositoryError(
+                f"git has no object {name} of the checked-out commit", file=".git", hint="fetch it, or ignore .git"
+            )
         objects.append(_Object(name, kind, int(size)))
     return objects, sorted(index, key=lambda entry: entry.path)
 
@@ -279,19 +229,6 @@ def _packed(each: _Object, answers: IO[bytes]) -> Iterator[bytes]:
     yield struct.pack(">I", checksum)
 
 
-def _command(folder: Path, arguments: Sequence[str]) -> list[str]:
-    # The checkout may belong to another user (a mounted volume): its objects are read, nothing of it is run.
-    options = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
-    return ["git", "--no-replace-objects", *options, "-C", str(folder), *arguments]
-
-
 def _started(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(_command(folder, arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-
-def _ask(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
-    """What git answers; a RepositoryError with its own words where it fails."""
-    result = subprocess.run(_command(folder, arguments), input=given, capture_output=True, check=False)
-    if result.returncode != 0:
-        raise RepositoryError(result.stderr.decode("utf-8", "replace").strip() or "git failed", file=".git")
-    return result.stdout
+    command = git_command(folder, arguments)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=git_environment())

@@ -87,7 +87,8 @@ class BuildRequest:
     @property
     def key(self) -> str:
         """The key of what this request makes, as long as what it resolves to stays the same."""
-        return state_key(str(self.tree.digest), self.source_time, *self._other_states)
+        git = self.tree.git
+        return state_key(str(self.tree.digest), git.identity if git else "", self.source_time, *self._other_states)
 
     @property
     def frame_key(self) -> str:
@@ -160,6 +161,10 @@ def read_request(
     if options.locked and options.refresh:
         raise UsageError("--locked resolves nothing, and --refresh asks to resolve again", hint="leave one of them out")
     asks = read_image_asks(spec, options, origin=(source.origin, source.revision))
+    if not options.is_binder:
+        tree = replace(tree, git=None)
+    elif tree.git is None and (folder / ".git").exists():
+        events(Notice(".git is left out of the image: git, or a commit, is missing", warning=True))
     return BuildRequest(
         source.name,
         folder,

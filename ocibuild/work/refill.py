@@ -1,5 +1,6 @@
 """Making the last layer of a remembered image anew: the repository's files changed, and nothing that was asked."""
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,9 +17,11 @@ from ocibuild.image.manifest import Manifest
 from ocibuild.image.view import LayerTable, View, ViewEntry
 from ocibuild.layer.compression import Compression, compressor_for
 from ocibuild.layer.entry import Entry
+from ocibuild.layer.fragment import fragment_key
 from ocibuild.layer.placement import Placement
 from ocibuild.plan.skeleton import FolderOwner, declared_folders, skeleton
 from ocibuild.plan.source_layer import TreePlace, tree_entries, tree_key
+from ocibuild.source.git_state import GitState
 from ocibuild.source.tree import SourceTree
 from ocibuild.spec.options import BuildOptions
 from ocibuild.store.store import Store
@@ -34,6 +37,20 @@ def tree_fragment(subject: str, tree: SourceTree, place: TreePlace) -> FragmentR
     return FragmentRecipe(tree_key(tree, place), subject, lambda: Placement(tree_entries(tree, place)))
 
 
+def _git_fragment(git: GitState, place: TreePlace) -> FragmentRecipe:
+    """The fragment of the ``.git`` beside a repository's files."""
+    path = f"{place.path}/.git" if place.path else ".git"
+    context = json.dumps([path, place.uid, place.gid, place.modified]).encode()
+    key = fragment_key(Digest.of(git.identity.encode()), context=context, placing_version="git")
+
+    def place_git() -> Placement:
+        from ocibuild.source.git_folder import git_entries  # noqa: PLC0415 - only where a commit is new
+
+        return Placement(git_entries(git, path, uid=place.uid, gid=place.gid, modified=place.modified))
+
+    return FragmentRecipe(key, ".git", place_git)
+
+
 def source_recipe(tree: SourceTree, place: TreePlace, *, below: View) -> LayerRecipe:
     """The layer of a repository's files on what is ``below``, of which only what is at ``place`` counts."""
     owners = (FolderOwner(), FolderOwner(place.path, place.uid, place.gid))
@@ -41,7 +58,8 @@ def source_recipe(tree: SourceTree, place: TreePlace, *, below: View) -> LayerRe
     def folders(tables: Sequence[LayerTable]) -> list[Entry]:
         return skeleton(tables, below=below, declared=declared_folders(tables), owners=owners)
 
-    return LayerRecipe(SOURCE_LAYER, (tree_fragment("source", tree, place),), folders)
+    fragments = (tree_fragment("source", tree, place), *([_git_fragment(tree.git, place)] if tree.git else []))
+    return LayerRecipe(SOURCE_LAYER, fragments, folders)
 
 
 def refill(

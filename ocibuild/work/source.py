@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from ocibuild.core.atomic import map_os_error
 from ocibuild.core.errors import UsageError
 from ocibuild.core.events import EventSink, PhaseStarted
-from ocibuild.source.folder import commit_time
+from ocibuild.source.git_state import read_git_state
 from ocibuild.store.store import Store
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ def _fetched(
         revision = fetch_mercurial(address, folder, environment=environment)
     else:
         revision = address.fetch(folder, client)
-    return Source(folder, _name(text), redacted(text), revision, commit_time(folder))
+    git = read_git_state(folder)
+    return Source(folder, _name(text), redacted(text), revision, git.commit_time if git is not None else None)
 
 
 def _within(source: Source, subdir: str | None) -> Source:

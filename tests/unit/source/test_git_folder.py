@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ocibuild.core.errors import RepositoryError
 from ocibuild.layer.entry import EntryKind
-from ocibuild.source.git_folder import git_entries, read_git_state
+from ocibuild.source.git_folder import git_entries
+from ocibuild.source.git_state import read_git_state
 
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
@@ -98,6 +100,31 @@ def test_it_holds_no_credential_and_two_checkouts_give_the_same_bytes(checkout: 
     assert first == second
     assert not any(b"secret" in content or b"me:" in content for content in first.values())
     assert b"https://example.org/a/b.git" in first[".git/config"]
+
+
+def test_a_shallow_clone_gives_the_same_bytes(checkout: Path, tmp_path: Path) -> None:
+    git(checkout, "remote", "set-url", "origin", f"file://{checkout}")
+    git(tmp_path, "clone", "-q", "--depth", "1", f"file://{checkout}", "shallow")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    assert written(checkout, tmp_path / "one") == written(tmp_path / "shallow", tmp_path / "two")
+    state = read_git_state(checkout)
+    assert state is not None
+    assert state.commit_time == 1767225600
+
+
+def test_a_checkout_cannot_have_anything_run(checkout: Path, tmp_path: Path) -> None:
+    tree = git(checkout, "rev-parse", "HEAD:run")
+    (checkout / ".git/objects" / tree[:2] / tree[2:]).unlink()
+    git(checkout, "config", "extensions.partialClone", "origin")
+    git(checkout, "config", "remote.origin.promisor", "true")
+    git(checkout, "remote", "set-url", "origin", f"ext::touch {tmp_path}/was-run")
+    git(checkout, "config", "protocol.ext.allow", "always")
+    (tmp_path / "copy").mkdir()
+    with pytest.raises(RepositoryError, match="git has no object") as caught:
+        written(checkout, tmp_path / "copy")
+    assert caught.value.hint == "fetch it, or ignore .git"
+    assert not (tmp_path / "was-run").exists()
 
 
 def test_a_detached_head_without_remote(checkout: Path, tmp_path: Path) -> None:

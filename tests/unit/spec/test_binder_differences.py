@@ -10,6 +10,7 @@ import pytest
 
 from ocibuild import __version__
 from ocibuild.core.errors import MachineError, RepositoryError
+from ocibuild.core.events import discard
 from ocibuild.spec.catalogue import shipped_layer
 from ocibuild.spec.ignore import IgnoreRules
 from ocibuild.spec.image_asks import ImageAsks, image_asks
@@ -17,6 +18,9 @@ from ocibuild.spec.options import BuildOptions
 from ocibuild.spec.profile import profile_named
 from ocibuild.spec.python_ask import base_with_python
 from ocibuild.spec.repository import RepositorySpec, read_repository, refuse_unsupported
+from ocibuild.store.store import Store
+from ocibuild.work.build import BuildRequest, read_request
+from ocibuild.work.source import Source
 
 TOP = Path(__file__).parents[3]
 BINDER = BuildOptions(profile="binder")
@@ -139,6 +143,28 @@ def test_status_after_a_signal(tmp_path: Path) -> None:
 
 def test_home_holds_the_repository() -> None:
     assert not [layer.name for layer in asks({}).layers if layer.files and (layer.files / "home").exists()]
+
+
+def test_git_is_written_anew(tmp_path: Path) -> None:
+    folder, store = tmp_path / "checkout", Store.at(tmp_path / "store")
+    (folder / ".hg").mkdir(parents=True)
+    commit = ["-c", "user.name=a", "-c", "user.email=b@c", "commit", "-q", "--allow-empty", "-m"]
+    for command in (["init", "-q"], [*commit, "first"]):
+        subprocess.run(["git", "-C", folder, *command], check=True)
+
+    def request(said: BuildOptions = BINDER) -> BuildRequest:
+        environment = {"HOME": str(tmp_path), "SOURCE_DATE_EPOCH": "0"}
+        return read_request(Source.at(folder), said, store=store, environment=environment, events=discard)
+
+    assert request().image_tree.git is not None
+    assert request().image_tree.files == ()
+    assert request(BuildOptions(profile="plain")).image_tree.git is None
+    frame, before = request().frame_key, request().key
+    subprocess.run(["git", "-C", folder, *commit, "second"], check=True)
+    assert request().key != before
+    assert request().frame_key == frame  # nothing below the files is made again
+    (folder / ".dockerignore").write_text(".git\n")
+    assert request().image_tree.git is None
 
 
 def test_the_label_of_the_version() -> None:
