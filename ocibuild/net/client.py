@@ -88,8 +88,8 @@ class HttpClient:
     """Sends requests; safe to use from several threads at once. Close it at the end.
 
     ``ca_file`` is what the user named with ``--ca``. Proxies are those of the environment, as requests reads them, but
-    never for loopback. ``reach`` says what is other than that for some servers. ``sleep`` and ``events`` are for waits
-    between tries.
+    never for loopback. ``reach`` says what is other than that for some servers. ``headers`` are sent with every request
+    that has none of the name. ``sleep`` and ``events`` are for waits between tries.
     """
 
     policy: HttpPolicy = field(default_factory=HttpPolicy)
@@ -98,11 +98,16 @@ class HttpClient:
     events: EventSink = discard
     sleep: Callable[[float], None] = time.sleep
     reach: Reach = field(default_factory=Reach)
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     _lazy: _LazyAdapter = field(default_factory=_LazyAdapter, repr=False)
 
     def reaching(self, reach: Reach) -> Self:
         """A client that reaches servers so; it has this one's connections, and need not be closed."""
         return replace(self, reach=reach)
+
+    def sending(self, headers: Mapping[str, str]) -> Self:
+        """A client that sends these headers with every request; it has this one's connections."""
+        return replace(self, headers=headers)
 
     def request(
         self,
@@ -126,7 +131,7 @@ class HttpClient:
         given alone, and only with ``netrc``). ``silence_seconds`` replaces the policy's read timeout.
         """
         url, user, password = split_userinfo(url)
-        sent = {"Accept-Encoding": "identity", **headers}
+        sent = {"Accept-Encoding": "identity", **self.headers, **headers}
         if user is not None and "Authorization" not in sent:
             sent["Authorization"] = basic_authorization(user, password or "")
         silence_seconds = silence_seconds or self.policy.read_timeout_seconds

@@ -1,0 +1,1 @@
+"""R packages: resolved from PACKAGES indexes, and binary ones placed without running R."""
