@@ -21,6 +21,8 @@ from ocibuild.spec.options import (
     USER_IDS,
     BuildOptions,
     parse_age,
+    parse_archspec,
+    parse_cuda,
     parse_date,
     parse_folder,
     parse_python,
@@ -115,6 +117,17 @@ _OPTIONS = (
         help="How old an earlier resolution may be: 24h (default), 0, 7d.",
     ),
     click.option("--as-of", type=_Parsed("date", parse_date), help="Resolve as of this day: 2026-01-31."),
+    click.option(
+        "--cuda",
+        type=_Parsed("version", parse_cuda),
+        help="The newest CUDA that the driver will support, for conda packages: 12.4. Default: none.",
+    ),
+    click.option(
+        "--archspec",
+        type=_Parsed("name", parse_archspec),
+        help="The processor that conda packages may rely on: x86_64_v3. Default: what every one of the platform has.",
+    ),
+    click.option("--pip-overrides", is_flag=True, help="Let pip replace packages of the conda environment."),
     click.option(
         "--compression",
         type=click.Choice([compression.value for compression in Compression]),

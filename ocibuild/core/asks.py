@@ -5,7 +5,19 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["AptAsk", "AptSourceAsk", "Origin", "PipAsks", "RequirementsFile", "StepAsk"]
+__all__ = [
+    "AptAsk",
+    "AptSourceAsk",
+    "CondaAsk",
+    "CondaAsks",
+    "CondaChannelAsk",
+    "CondaLockFile",
+    "Origin",
+    "PackageAsks",
+    "PipAsks",
+    "RequirementsFile",
+    "StepAsk",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,3 +172,12 @@ class CondaAsks:
     def is_empty(self) -> bool:
         """True where nothing is asked."""
         return not self.packages and self.lock is None
+
+
+@dataclass(frozen=True, slots=True)
+class PackageAsks:
+    """All packages that are asked for, by ecosystem."""
+
+    apt: tuple[AptAsk, ...] = ()
+    conda: CondaAsks = field(default_factory=CondaAsks)
+    pip: PipAsks = field(default_factory=PipAsks)

@@ -1,20 +1,22 @@
 """What is asked for, line by line: what a lock is compared with, so that it cannot silently be out of date."""
 
-from collections.abc import Iterable
+import hashlib
 
-from ocibuild.core.asks import AptAsk, Origin, PipAsks, RequirementsFile
+from ocibuild.core.asks import CondaAsks, Origin, PackageAsks, RequirementsFile
 from ocibuild.spec.options import BuildOptions
 
 __all__ = ["asked"]
 
 
-def asked(apt: Iterable[AptAsk], pip: PipAsks, options: BuildOptions) -> dict[str, Origin]:
+def asked(packages: PackageAsks, options: BuildOptions) -> dict[str, Origin]:
     """Each thing asked for (``apt git=1:2*``, ``pip numpy>=2``) and where, without order, comments and spacing.
 
     ``options`` are those of the build. What only says where packages are fetched from is left out: a lock has no
     addresses, and its packages are known by their hashes.
     """
-    asks = {f"apt {ask}": ask.origin for ask in apt}
+    pip = packages.pip
+    asks = {f"apt {ask}": ask.origin for ask in packages.apt}
+    asks |= _conda(packages.conda, options)
     if options.apt_recommends:
         asks["apt recommends"] = Origin("ocibuild.toml")
     for source in options.apt_sources:
@@ -24,6 +26,17 @@ def asked(apt: Iterable[AptAsk], pip: PipAsks, options: BuildOptions) -> dict[st
     for text, origin in pip.requirements:
         asks[f"pip {' '.join(text.split())}"] = origin
     return asks
+
+
+def _conda(asks: CondaAsks, options: BuildOptions) -> dict[str, Origin]:
+    found = {f"conda {' '.join(ask.text.split())}": ask.origin for ask in asks.packages}
+    if asks.lock is not None:
+        digest = hashlib.sha256(asks.lock.text.encode()).hexdigest()
+        found[f"conda lock {digest}"] = Origin(asks.lock.path)
+    if not asks.is_empty:
+        facts = {"cuda": options.cuda, "archspec": options.archspec}
+        found |= {f"conda {name} {value}": Origin(f"--{name}") for name, value in facts.items() if value}
+    return found
 
 
 def _requirements(file: RequirementsFile) -> dict[str, Origin]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from ocibuild import __version__
-from ocibuild.core.asks import AptAsk, PipAsks, RequirementsFile, StepAsk
+from ocibuild.core.asks import AptAsk, CondaAsks, PackageAsks, PipAsks, RequirementsFile, StepAsk
 from ocibuild.core.errors import RepositoryError
 from ocibuild.core.paths import DEFAULT_PATH
 from ocibuild.core.platform import Platform
 from ocibuild.spec.appendix import Appendix, AppendixEffect, parse_appendix
 from ocibuild.spec.catalogue import Account, CatalogueLayer, find_layer, shipped_layer
+from ocibuild.spec.conda_asks import conda_asks, conda_pip_file
 from ocibuild.spec.ignore import IgnoreRules
 from ocibuild.spec.options import DEFAULT_PROFILE, BuildOptions
 from ocibuild.spec.profile import Profile, profile_named
@@ -35,7 +36,7 @@ class ImageAsks:
     """What is asked of every ecosystem, and what the image's configuration says.
 
     ``repository_folder`` is where the repository goes (REPO_DIR), from the root. ``path`` goes in front of the base's
-    ``PATH``, the first first, and the programs of the Python environment with it.
+    ``PATH``, the first first, and the programs of the environment with it.
     ``executable`` are paths of the repository that must be executable; ``ignored`` are those that the image does not
     hold. ``owned`` are folders, without a leading slash, that belong to the account. ``steps`` run before the
     repository's ``postBuild``; what the appendix asks for comes after it.
@@ -45,6 +46,7 @@ class ImageAsks:
     repository_folder: str
     layers: tuple[CatalogueLayer, ...]
     pip: PipAsks
+    conda: CondaAsks = field(default_factory=CondaAsks)
     files_apt: tuple[AptAsk, ...] = ()
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     path: tuple[str, ...] = ()
@@ -64,9 +66,14 @@ class ImageAsks:
         """The Debian packages of the layers and of the repository, for a base of this suite (``""``: unknown)."""
         return (*(ask for layer in self.layers for ask in layer.apt_for(suite)), *self.files_apt)
 
+    def packages(self, suite: str) -> PackageAsks:
+        """All packages that are asked for, on a base of this suite."""
+        return PackageAsks(self.apt(suite), self.conda, self.pip)
+
     def environment(self, base: Mapping[str, str], platform: Platform, *, has_python: bool) -> dict[str, str]:
         """The variables of the image on a base with these, without what an appendix adds.
 
+        ``has_python`` tells that it has an environment of packages of Python or conda.
         Each value has the variables in it replaced by their values; what the options say stands over everything.
         """
         known = {**self.arguments(), "CONDA_SUBDIR": _CONDA_SUBDIRS.get(str(platform), "")}
@@ -125,7 +132,7 @@ def image_asks(
     """
     account = _account(layers, options)
     folder = options.repository_folder or account.home
-    variables: dict[str, str] = {}
+    variables: dict[str, str] = dict(spec.conda.variables) if spec.conda is not None else {}
     path: tuple[str, ...] = ()
     labels: dict[str, str] = _labels(origin) if profile.is_binder else {}
     for layer in layers:
@@ -140,6 +147,7 @@ def image_asks(
         folder,
         _with_account(layers, account),
         _pip(spec, profile, layers),
+        conda_asks(spec, options),
         files_apt=spec.apt,
         variables=MappingProxyType(variables),
         path=path,
@@ -186,7 +194,8 @@ def _pip(spec: RepositorySpec, profile: Profile, layers: Sequence[CatalogueLayer
         requirements.append((".", package))
     locks = [(f"{layer.name}/{layer.pip_lock.name}", layer.pip_lock) for layer in layers if layer.pip_lock is not None]
     preferred = tuple(RequirementsFile(name, decode_text(path.read_bytes(), file=name)) for name, path in locks)
-    return replace(spec.pip, requirements=(*requirements, *spec.pip.requirements), preferred=preferred)
+    files = (*spec.pip.files, *conda_pip_file(spec))
+    return replace(spec.pip, files=files, requirements=(*requirements, *spec.pip.requirements), preferred=preferred)
 
 
 def _labels(origin: tuple[str, str]) -> dict[str, str]:

@@ -22,6 +22,8 @@ __all__ = [
     "USER_IDS",
     "BuildOptions",
     "parse_age",
+    "parse_archspec",
+    "parse_cuda",
     "parse_date",
     "parse_folder",
     "parse_python",
@@ -53,6 +55,9 @@ class BuildOptions:
     were on that day. ``environment`` and ``labels`` go into the image's configuration. ``step_secrets`` are
     ``ID=PATH``: files of this machine that steps may read. With ``debug_step`` a shell is started where a step fails.
 
+    ``cuda`` is the newest CUDA that the driver will support, ``archspec`` the processor that may be relied on; both are
+    for conda's solver. With ``pip_overrides`` pip may replace what conda brings.
+
     With ``compose`` every configuration file counts, and not only those of the first kind that matches. ``appendix`` is
     text of a Dockerfile (:mod:`.appendix`). ``repository_folder`` is where the repository goes in the image.
     """
@@ -71,6 +76,9 @@ class BuildOptions:
     refresh: bool = False
     max_age_seconds: int | None = None
     as_of: date | None = None
+    cuda: str | None = None
+    archspec: str | None = None
+    pip_overrides: bool = False
     compression: Compression | None = None
     max_layers: int | None = None
     memory_bytes: int | None = None
@@ -149,6 +157,20 @@ def parse_python(text: str) -> str:
     """A version of Python, ``3.12`` or ``3.12.4``; a UsageError for anything else."""
     if re.fullmatch(r"3\.\d{1,2}(\.\d{1,2})?", text) is None:
         raise UsageError(f"not a version of Python: {text!r}", hint="write 3.12, or 3.12.4")
+    return text
+
+
+def parse_cuda(text: str) -> str:
+    """A version of CUDA, ``12`` or ``12.4``; a UsageError for anything else."""
+    if re.fullmatch(r"\d{1,2}(\.\d{1,2})?", text) is None:
+        raise UsageError(f"not a version of CUDA: {text!r}", hint="write 12.4, or 12")
+    return text
+
+
+def parse_archspec(text: str) -> str:
+    """The name of a processor in archspec, ``x86_64_v3``; a UsageError for what cannot be one."""
+    if re.fullmatch(r"[a-z][a-z0-9_]{1,40}", text) is None:
+        raise UsageError(f"not a processor: {text!r}", hint="write its name in archspec, such as x86_64_v3 or haswell")
     return text
 
 

@@ -90,14 +90,12 @@ def refuse_unsupported(spec: RepositorySpec) -> None:
     Building on would make an image that is silently less than what was asked for.
     """
     refused = []
-    if spec.conda is not None:
-        refused.append(f"{spec.conda.file} asks for a conda environment")
     if spec.buildpack not in (Buildpack.CONDA, Buildpack.PIPENV, Buildpack.PYTHON):
         refused.append(f"it is a {spec.buildpack}")
     if refused:
         raise MachineError(
             f"this version cannot build the repository: {'; '.join(refused)}",
-            hint="it builds what apt.txt, requirements.txt, Pipfile and locks of Python packages ask for; "
+            hint="it builds what apt.txt, environment.yml, requirements.txt, Pipfile and locks of packages ask for; "
             "--compose takes those and leaves a Dockerfile out",
         )
 

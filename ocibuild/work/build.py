@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ocibuild.core.asks import AptAsk, Origin
+from ocibuild.core.asks import Origin, PackageAsks
 from ocibuild.core.clock import source_time
 from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.digest import Digest
@@ -23,7 +23,7 @@ from ocibuild.source.folder import read_folder
 from ocibuild.source.tree import SourceTree
 from ocibuild.spec.catalogue import CatalogueLayer
 from ocibuild.spec.image_asks import ImageAsks, read_image_asks
-from ocibuild.spec.options import BuildOptions
+from ocibuild.spec.options import DEFAULT_BASE, BuildOptions
 from ocibuild.spec.python_ask import PythonAsk, base_with_python
 from ocibuild.spec.repository import RepositorySpec, read_repository, refuse_unsupported
 from ocibuild.store.image_source import StoreSource
@@ -50,7 +50,7 @@ class BuildRequest:
     ``name`` is what the image is called where nothing else is said.
     ``base`` is as it was written, or the one that has the Python asked for. ``asks`` are all that decides the image
     beside it, and ``image_tree`` are the files that it holds of ``tree``. ``index_state`` is what this machine is set
-    up to ask for Python packages. Mirrors are not among it: they hold the same archive.
+    up to ask for packages of Python and conda. Mirrors are not among it: they hold the same archive.
     """
 
     name: str
@@ -74,10 +74,10 @@ class BuildRequest:
         return _python_ask(self.options, self.spec).required
 
     @property
-    def apt(self) -> tuple[AptAsk, ...]:
-        """The Debian packages that are asked for; those for one suite where the base is named by its suite."""
+    def packages(self) -> PackageAsks:
+        """All packages that are asked for; those for one suite where the base is named by its suite."""
         kind, _, suite = self.base.partition(":")
-        return self.asks.apt(suite if kind == "apt" else "")
+        return self.asks.packages(suite if kind == "apt" else "")
 
     @property
     def image_tree(self) -> SourceTree:
@@ -171,7 +171,7 @@ def read_request(
         tree,
         spec,
         options,
-        options.base or base_with_python(_python_ask(options, spec)),
+        options.base or _base(options, spec, asks),
         asks,
         options.platforms or (Platform.parse(host.machine()),),
         source_time(environment, tree.commit_time),
@@ -179,7 +179,7 @@ def read_request(
         tuple(map(Output.parse, options.outputs)),
         access,
         Path(options.lock) if options.lock else folder / DEFAULT_LOCK if options.locked else None,
-        "" if asks.pip.is_empty else _index_state(environment),
+        _index_state(asks, environment),
     )
 
 
@@ -187,10 +187,23 @@ def _python_ask(options: BuildOptions, spec: RepositorySpec) -> PythonAsk:
     return PythonAsk(options.python, Origin("--python")) if options.python else spec.python
 
 
-def _index_state(environment: Mapping[str, str]) -> str:
-    from ocibuild.ecosystem.pip.configuration import machine_index_settings  # noqa: PLC0415 - not all ask for Python
+def _base(options: BuildOptions, spec: RepositorySpec, asks: ImageAsks) -> str:
+    """The default base, or the one with the Python asked for where that is not conda's."""
+    return base_with_python(_python_ask(options, spec)) if asks.conda.is_empty else DEFAULT_BASE
 
-    return machine_index_settings(environment).state
+
+def _index_state(asks: ImageAsks, environment: Mapping[str, str]) -> str:
+    """What this machine is set up to ask of indexes and channels; nothing where they are not asked."""
+    state = ""
+    if not asks.pip.is_empty:
+        from ocibuild.ecosystem.pip.configuration import machine_index_settings  # noqa: PLC0415 - not all ask for it
+
+        state = machine_index_settings(environment).state
+    if not asks.conda.is_empty:
+        from ocibuild.ecosystem.conda.configuration import machine_conda_settings  # noqa: PLC0415 - as above
+
+        state += machine_conda_settings(environment).state
+    return state
 
 
 def _anchored(options: BuildOptions, folder: Path) -> BuildOptions:

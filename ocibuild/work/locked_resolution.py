@@ -1,10 +1,10 @@
 """Answering from a lock instead of resolving: versions are the lock's, addresses this machine's."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from ocibuild.core.asks import AptAsk, PipAsks
+from ocibuild.core.asks import PackageAsks, PipAsks
 from ocibuild.core.errors import RepositoryError
 from ocibuild.core.package import Ecosystem, LockedPackage
 from ocibuild.core.platform import Platform
@@ -36,8 +36,7 @@ class LockedResolver:
 
     def packages(
         self,
-        apt: tuple[AptAsk, ...],  # noqa: ARG002 - as a Resolver's; the asks were compared with the lock's
-        pip: PipAsks,
+        asks: PackageAsks,
         base: Base,
         *,
         folder_in_image: str,
@@ -51,7 +50,9 @@ class LockedResolver:
             )
         of_apt = any(package.ecosystem is Ecosystem.APT for package in lock.packages)
         addresses = dict(self.resolver.apt.addresses(base)) if of_apt else {}
-        urls: dict[str, str] = {}
+        conda = [package for package in lock.packages if package.ecosystem is Ecosystem.CONDA]
+        urls = self._conda_urls(conda, asks)
+        pip = asks.pip
         if not pip.is_empty:
             target = self._target(base, lock)
             blobs = self.resolver.machine.store.blobs
@@ -64,9 +65,16 @@ class LockedResolver:
                 found = self.resolver.python.locate(
                     missing, pip, target, folder=self.resolver.folder, options=self.resolver.options
                 )
-                urls = {each.digest.hex: found.addresses[each.source] + each.path for each in found.packages}
+                urls |= {each.digest.hex: found.addresses[each.source] + each.path for each in found.packages}
             lock = replace(lock, packages=self._with_wheels(lock, pip, base, target, addresses, folder_in_image))
         return self._resolution(lock, addresses, urls)
+
+    def _conda_urls(self, packages: Sequence[LockedPackage], asks: PackageAsks) -> dict[str, str]:
+        """Where this machine has the conda packages that the store lacks; nobody is asked for it."""
+        resolver = self.resolver
+        missing = [package for package in packages if package.digest not in resolver.machine.store.blobs]
+        found = resolver.conda.locate(missing, asks.conda, folder=resolver.folder, options=resolver.options)
+        return dict(found)
 
     def _with_wheels(
         self,
@@ -79,8 +87,8 @@ class LockedResolver:
     ) -> tuple[LockedPackage, ...]:
         """The lock's packages, with the wheels that this machine has of those that are built."""
         resolver = self.resolver
-        debs = tuple(package for package in lock.packages if package.ecosystem is Ecosystem.APT)
-        below = replace(lock, packages=debs)  # what wheels are built on
+        others = tuple(package for package in lock.packages if package.ecosystem is not Ecosystem.PIP)
+        below = replace(lock, packages=others)  # what wheels are built on
         root = resolver.build_root(base, below, addresses) if resolver.build_root else None
         return resolver.python.rebuilt(
             lock.packages,

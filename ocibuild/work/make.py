@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
 
+from ocibuild.core.asks import PackageAsks
 from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.errors import RepositoryError, UsageError
 from ocibuild.core.events import EventSink
@@ -31,6 +32,7 @@ from ocibuild.work.assemble import ImageSettings, assemble_index
 from ocibuild.work.base import Base, empty_base, image_base, recorded_name
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.budget import MemoryBudget
+from ocibuild.work.conda_resolution import CondaResolver
 from ocibuild.work.frame import Ground
 from ocibuild.work.layers import LayerMaker, MadeLayer
 from ocibuild.work.locked_resolution import LockedResolver
@@ -150,7 +152,7 @@ class Workshop:
             stopped=self._stopped,
             on_made=on_made,
         )
-        self._asks = asked(request.apt, request.asks.pip, options)
+        self._asks = asked(request.packages, options)
         debian, python_http = DebianResolver(machine, options), machine.remote.http
         if not request.asks.pip.is_empty:
             settings = machine_index_settings(machine.environment)
@@ -163,6 +165,7 @@ class Workshop:
             request.folder,
             debian,
             PythonResolver(machine.store, machine.environment, machine.events, python_http),
+            CondaResolver(machine.store, machine.environment),
             build_root=self._wheel_root,
             builds=builds,
         )
@@ -207,16 +210,15 @@ class Workshop:
             base, base_lock = self._base(platform)
             phase.outcome = str(base.digest)[:19] if base.digest else ""
         with self.machine.phase("resolving", f"for {platform}") as phase:
+            expected = _expected(request.packages)
 
             def on_debs(lock: PlatformLock, addresses: Mapping[str, str]) -> None:
                 if begin is not None:
                     begin.add_places(addresses)
-                    self._platform_build(platform, base, lock, None).begin_debs(
-                        self.maker, begin, expected=(Ecosystem.PIP,)
-                    )
+                    self._platform_build(platform, base, lock, None).begin_debs(self.maker, begin, expected=expected)
 
             resolution = self._resolver.packages(
-                request.apt, asks.pip, base, folder_in_image=asks.repository_folder, on_debs=on_debs
+                request.packages, base, folder_in_image=asks.repository_folder, on_debs=on_debs
             )
             phase.outcome = f"{len(resolution.lock.packages)} packages"
         target = None if asks.pip.is_empty else self._resolver.python_of(base, resolution.lock)
@@ -241,7 +243,8 @@ class Workshop:
         self, platform: Platform, base: Base, lock: PlatformLock, target: PythonTarget | None
     ) -> PlatformBuild:
         request, asks = self._request, self._request.asks
-        environment = asks.environment(base.config.environment, platform, has_python=target is not None)
+        has_python = target is not None or not asks.conda.is_empty
+        environment = asks.environment(base.config.environment, platform, has_python=has_python)
         effect = asks.appended(environment)
         steps = repository_steps(
             asks.steps,
@@ -309,6 +312,12 @@ class Workshop:
         if local is None:
             raise UsageError(f"the base {name} does not exist")
         return image_base(local, platform, name=name, store=store, events=events), None
+
+
+def _expected(asks: PackageAsks) -> tuple[Ecosystem, ...]:
+    """The ecosystems that will have packages beside Debian's."""
+    is_empty = {Ecosystem.CONDA: asks.conda.is_empty, Ecosystem.PIP: asks.pip.is_empty}
+    return tuple(ecosystem for ecosystem, nothing in is_empty.items() if not nothing)
 
 
 def _refuse_other_python(wanted: PythonAsk, target: PythonTarget | None, base: Base) -> None:

@@ -7,18 +7,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ocibuild.core.asks import AptAsk, Origin, PipAsks
+from ocibuild.core.asks import AptAsk, CondaAsks, Origin, PackageAsks, PipAsks
 from ocibuild.core.errors import MachineError, OcibuildError, RepositoryError
 from ocibuild.core.package import Ecosystem
 from ocibuild.core.paths import DEFAULT_PATH
 from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.apt.database import DpkgDatabase
+from ocibuild.ecosystem.conda.channel import without_credentials
 from ocibuild.ecosystem.pip.source import PythonSource
-from ocibuild.ecosystem.pip.target import Libc, PythonTarget, debian_python, find_python
+from ocibuild.ecosystem.pip.target import Libc, PythonTarget, debian_python, find_libc, find_python
 from ocibuild.lock import Lock, PlatformLock
 from ocibuild.spec.options import BuildOptions
 from ocibuild.work.apt_resolution import DebianResolver
 from ocibuild.work.base import Base
+from ocibuild.work.conda_resolution import CondaResolver, conda_python
 from ocibuild.work.machine import Machine
 from ocibuild.work.python_resolution import PythonResolver, unbuildable
 from ocibuild.work.recall import DEFAULT_MAX_AGE_SECONDS, state_key
@@ -30,6 +32,7 @@ __all__ = ["OnDebs", "Resolution", "Resolver"]
 
 _KIND = "resolution-1"
 _PYTHON_KIND = "python-1"
+_LIBC_KIND = "libc-1"
 _STATUS = "var/lib/dpkg/status"
 _DISTROLESS_STATUS = "var/lib/dpkg/status.d"
 _DEBIAN_PYTHON = "/usr/bin/python3"
@@ -68,6 +71,7 @@ class Resolver:
     folder: Path
     apt: DebianResolver
     python: PythonResolver
+    conda: CondaResolver
     build_root: "Callable[[Base, PlatformLock, Mapping[str, str]], StepRoot] | None" = None
     builds: bool = True
 
@@ -84,22 +88,22 @@ class Resolver:
 
     def packages(
         self,
-        apt: tuple[AptAsk, ...],
-        pip: PipAsks,
+        asks: PackageAsks,
         base: Base,
         *,
         folder_in_image: str,
         on_debs: OnDebs = lambda *_: None,
     ) -> Resolution:
-        """What these asks come to on this base: Debian packages, then wheels for the Python that is there then.
+        """What these asks come to on this base: Debian's packages, conda's, then wheels for the Python that is there.
 
         ``on_debs`` is told the first while the second are still unknown, so that their layers can be begun.
         """
         platform = base.platform
-        options = self.options
+        options, pip = self.options, asks.pip
         key = state_key(
             "packages",
-            [[str(ask), str(ask.origin)] for ask in apt],
+            [[str(ask), str(ask.origin)] for ask in asks.apt],
+            self._conda_state(asks.conda),
             [[file.path, file.text] for file in (*pip.files, *pip.included, *pip.preferred)],
             [[text, str(origin)] for text, origin in pip.requirements],
             [str(base.digest), str(platform), str(options.as_of), options.apt_recommends, folder_in_image],
@@ -109,13 +113,17 @@ class Resolver:
         )
 
         def ask() -> Resolution:
-            return self._asked(apt, pip, base, folder_in_image, on_debs)
+            return self._asked(asks, base, folder_in_image, on_debs)
 
         return self._kept(key, platform, ask, lambda: self.apt.addresses(base))
 
-    def _asked(
-        self, apt: tuple[AptAsk, ...], pip: PipAsks, base: Base, folder_in_image: str, on_debs: OnDebs
-    ) -> Resolution:
+    def _conda_state(self, asks: CondaAsks) -> str:
+        if asks.is_empty:
+            return ""
+        return state_key(repr(asks), self.conda.settings().state, self.options.cuda, self.options.archspec)
+
+    def _asked(self, asks: PackageAsks, base: Base, folder_in_image: str, on_debs: OnDebs) -> Resolution:
+        apt, pip = asks.apt, asks.pip
         missing: tuple[PythonSource, ...] = ()
         lock = PlatformLock(base.recorded_name, base.digest)
         addresses: dict[str, str] = {}
@@ -127,15 +135,20 @@ class Resolver:
                 hint="it needs a base of Debian or Ubuntu, such as --base apt:bookworm"
                 + ("; --profile plain asks for no packages of its own" if self.options.is_binder else ""),
             )
-        asks = (*apt, *self._python_asks(pip, base))
+        apt = (*apt, *(self._python_asks(pip, base) if asks.conda.is_empty else ()))
         resolved = self.machine.now()
-        if asks:
-            debs = self._debs(asks, base)
+        if apt:
+            debs = self._debs(apt, base)
             lock, resolved = debs.lock, debs.resolved
             addresses |= debs.addresses
+        if not asks.conda.is_empty:
+            on_debs(lock, addresses)
+            lock, found = self._with_conda(asks.conda, base, lock)
+            addresses |= found
         if not pip.is_empty:
             target = self.python_of(base, lock)
-            on_debs(lock, addresses)
+            if asks.conda.is_empty:
+                on_debs(lock, addresses)
             wheels = self.python.resolve(
                 pip,
                 target,
@@ -149,9 +162,19 @@ class Resolver:
             if missing and self.builds:
                 raise unbuildable(missing, target)
             addresses |= wheels.addresses
-            facts = {"python": target.version, "libc": f"{target.libc.kind} {target.libc.major}.{target.libc.minor}"}
+            facts = {**lock.target, "python": target.version, "libc": str(target.libc)}
             lock = replace(lock, packages=(*lock.packages, *wheels.packages), target=MappingProxyType(facts))
         return Resolution(lock, MappingProxyType(addresses), resolved, missing=missing)
+
+    def _with_conda(self, asks: CondaAsks, base: Base, lock: PlatformLock) -> tuple[PlatformLock, Mapping[str, str]]:
+        """The lock with the conda packages of these asks, and where their channels are."""
+        libc = self._libc(base)
+        found = self.conda.resolve(asks, base.platform, libc, folder=self.folder, options=self.options)
+        facts = {"libc": str(libc)} if libc is not None else {}
+        facts |= {"cuda": self.options.cuda} if self.options.cuda else {}
+        facts |= {"archspec": self.options.archspec} if self.options.archspec else {}
+        lock = replace(lock, packages=(*lock.packages, *found.packages), target=MappingProxyType(facts))
+        return lock, found.addresses
 
     def _debs(self, asks: Sequence[AptAsk], base: Base) -> Resolution:
         """The Debian packages, kept by themselves: a changed pin of a Python package does not ask for them again."""
@@ -197,7 +220,8 @@ class Resolver:
                 return replace(known, addresses=MappingProxyType(addresses))
         found = ask()
         # Credentials are not written down, nor is what is not final.
-        if not found.missing and not any("@" in address for address in found.addresses.values()):
+        places = found.addresses.values()
+        if not found.missing and not any("@" in place or without_credentials(place) != place for place in places):
             text = Lock({platform: found.lock}).to_text()
             value = {"lock": text, "addresses": dict(found.addresses), "resolved": found.resolved}
             store.records.put(_KIND, key, value)
@@ -212,10 +236,20 @@ class Resolver:
         )
 
     def python_of(self, base: Base, lock: PlatformLock) -> PythonTarget:
-        """The Python that wheels are for: the base's, or the one that the lock's Debian packages bring.
+        """The Python that wheels are for: the lock's conda packages', else that of its Debian packages or the base.
 
-        A MachineError where there is neither.
+        A MachineError where there is none.
         """
+        conda = [package for package in lock.packages if package.ecosystem is Ecosystem.CONDA]
+        if conda:
+            libc = self._libc(base)
+            target = None if libc is None else conda_python(conda, base.platform, libc)
+            if target is None:
+                raise MachineError(
+                    "packages are asked of pip, and the conda environment has no Python",
+                    hint="ask for python in environment.yml",
+                )
+            return target
         debs = {package.name: package for package in lock.packages if package.ecosystem is Ecosystem.APT}
         found = self._base_python(base)
         if any(name.startswith("python3") for name in debs) and (found is None or found.interpreter == _DEBIAN_PYTHON):
@@ -235,6 +269,21 @@ class Resolver:
             return ()
         origin = Origin(pip.files[0].path) if pip.files else pip.requirements[0][1]
         return (AptAsk("python3", origin),)
+
+    def _libc(self, base: Base) -> Libc | None:
+        """The base's C library; None where it has none that is known. Remembered like its Python."""
+        key = state_key("libc", str(base.digest))
+        value: Any = self.machine.store.records.get(_LIBC_KIND, key) if base.digest else None
+        if isinstance(value, dict) and "libc" in value:
+            return None if value["libc"] is None else Libc(*value["libc"])
+        try:
+            found = find_libc(base.view, platform=base.platform)
+        except MachineError:
+            found = None
+        if base.digest:
+            libc = None if found is None else [found.kind, found.major, found.minor]
+            self.machine.store.records.put(_LIBC_KIND, key, {"libc": libc})
+        return found
 
     def _base_python(self, base: Base) -> PythonTarget | None:
         """The base's own Python. Finding it may mean reading a layer, so it is remembered by the base's digest."""

@@ -32,7 +32,7 @@ def hello(system: TinySystem) -> str:
         ({"requirements_txt": "-r more.txt\n"}, 3, "requirements.txt:1: more.txt does not exist"),
         ({"requirements_txt": "-r ../more.txt\n"}, 3, "requirements.txt:1: ../more.txt is outside the repository"),
         ({"requirements_txt": "six\n"}, 3, "requirements.txt: unable to locate package python3"),
-        ({"environment_yml": "name: x\n"}, 4, "environment.yml asks for a conda environment"),
+        ({"environment_yml": "dependencies: numpy\n"}, 3, "environment.yml:1: dependencies must be a list"),
         ({"ocibuild_toml": 'bsae = "x"\n'}, 3, "ocibuild.toml:1: bsae: no such option\nhint: known options: "),
         ({"ocibuild_toml": "\nbase = \n"}, 3, "ocibuild.toml:2: not TOML: Invalid value"),
         ({"ocibuild_toml": "max-layers = 1\n"}, 3, "ocibuild.toml:1: max-layers: must be a whole number from 4 to 100"),

@@ -7,14 +7,14 @@ files are merged, environment variables); mamba's ``mirrored_channels``.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 from ocibuild.core.errors import UsageError
 
-__all__ = ["ChannelPriority", "CondaSettings", "Credential", "read_conda_settings"]
+__all__ = ["ChannelPriority", "CondaSettings", "Credential", "machine_conda_settings", "read_conda_settings"]
 
 ChannelPriority = Literal["strict", "flexible", "disabled"]
 
@@ -55,6 +55,11 @@ class CondaSettings:
     verifies_tls: bool = True
     is_offline: bool = False
 
+    @property
+    def state(self) -> str:
+        """All that may change what is resolved; it may hold credentials in addresses: for keys only."""
+        return repr(replace(self, credentials=MappingProxyType({}), verifies_tls=True, is_offline=False))
+
     def over(self, other: "CondaSettings") -> "CondaSettings":
         """These settings with ``other``'s below them: lists one after the other, of two single values these'."""
         multi = {name: (*channels, *other.multi.get(name, ())) for name, channels in self.multi.items()}
@@ -69,6 +74,11 @@ class CondaSettings:
             verifies_tls=self.verifies_tls and other.verifies_tls,
             is_offline=self.is_offline or other.is_offline,
         )
+
+
+def machine_conda_settings(environment: Mapping[str, str]) -> CondaSettings:
+    """The settings of the user who has this environment; raises as :func:`read_conda_settings`."""
+    return read_conda_settings(environment, home=Path(environment.get("HOME") or "/nonexistent"))
 
 
 def read_conda_settings(environment: Mapping[str, str], *, home: Path, system: Path = Path("/")) -> CondaSettings:

@@ -51,6 +51,7 @@ def post_link_steps(
                 user=user,
                 working_folder=f"/{prefix}/bin",
                 environment=MappingProxyType(variables),
+                has_secrets=False,
             )
         )
     return steps

@@ -38,7 +38,12 @@ def prefix_interpreter(target: PythonTarget, prefix: str = DEFAULT_PREFIX) -> st
 
 
 def seed_requirements(target: PythonTarget) -> tuple[tuple[str, Origin], ...]:
-    """What a venv holds from the start: pip, and setuptools before Python 3.12, as ``ensurepip`` has it."""
+    """What a venv holds from the start: pip, and setuptools before Python 3.12, as ``ensurepip`` has it.
+
+    An environment that is the Python's own has what was asked for.
+    """
+    if target.owns_prefix:
+        return ()
     origin = Origin("the Python environment")
     minor = int(target.minor_version.partition(".")[2])
     names = ("pip",) if minor >= 12 else ("pip", "setuptools")  # noqa: PLR2004 - 3.12's "What's New"

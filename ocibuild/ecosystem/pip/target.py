@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from packaging.markers import Environment
     from packaging.tags import Tag
 
-__all__ = ["Libc", "PythonTarget", "debian_python", "find_python"]
+__all__ = ["Libc", "PythonTarget", "debian_python", "find_libc", "find_python"]
 
 _EXECUTABLE = re.compile(r"python(3\.\d+)")
 _DPKG_STATUS = "var/lib/dpkg/status"
@@ -36,13 +36,17 @@ class Libc:
     major: int
     minor: int
 
+    def __str__(self) -> str:
+        return f"{self.kind} {self.major}.{self.minor}"
+
 
 @dataclass(frozen=True, slots=True)
 class PythonTarget:
     """A CPython in an image. ``version`` is complete (``3.11.2``), ``interpreter`` the absolute path found on PATH.
 
     ``executable`` is the path without a leading slash of the file that the interpreter's links lead to;
-    ``standard_library`` the folder of its modules.
+    ``standard_library`` the folder of its modules. With ``owns_prefix`` the environment that packages go to is this
+    Python's own, as conda's is, and no venv on it.
     """
 
     version: str
@@ -51,6 +55,7 @@ class PythonTarget:
     standard_library: str
     platform: Platform
     libc: Libc
+    owns_prefix: bool = False
 
     @property
     def minor_version(self) -> str:
@@ -65,8 +70,7 @@ class PythonTarget:
     @property
     def description(self) -> str:
         """The target in words, for messages: ``Python 3.11 on linux/amd64 (glibc 2.36)``."""
-        libc = f"{self.libc.kind} {self.libc.major}.{self.libc.minor}"
-        return f"Python {self.minor_version} on {self.platform} ({libc})"
+        return f"Python {self.minor_version} on {self.platform} ({self.libc})"
 
     @property
     def uv_platform(self) -> str:
@@ -178,7 +182,7 @@ def _target(view: View, candidate: str, executable: str, platform: Platform) -> 
             versions = _debian_versions(view)
             version = _full_version(view, prefix, minor_version, executable, versions)
             if version:
-                libc = _libc(view, platform, versions)
+                libc = find_libc(view, platform=platform, versions=versions)
                 return PythonTarget(version, f"/{candidate}", executable, standard_library, platform, libc)
     raise MachineError(
         f"the image's /{candidate} is no CPython whose version can be found in its files",
@@ -234,7 +238,12 @@ def _upstream(version: str) -> str:
     return version.partition(":")[2 if ":" in version else 0].rpartition("-")[0].replace("~", "") or version
 
 
-def _libc(view: View, platform: Platform, versions: Mapping[str, str]) -> Libc:
+def find_libc(view: View, *, platform: Platform, versions: Mapping[str, str] | None = None) -> Libc:
+    """The C library of an image; ``versions`` are those of its Debian packages, where they are known.
+
+    A MachineError where it has neither glibc nor musl.
+    """
+    versions = _debian_versions(view) if versions is None else versions
     if "libc6" in versions:
         return _glibc(_upstream(versions["libc6"]))
     folders = ["lib", "lib64", f"lib/{platform.multiarch}", "usr/lib64", "usr/lib", f"usr/lib/{platform.multiarch}"]

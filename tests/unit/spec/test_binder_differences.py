@@ -80,7 +80,6 @@ def test_jupyter_of_pypi() -> None:
 @pytest.mark.parametrize(
     "files",
     [
-        {"environment.yml": "dependencies: [numpy]"},
         {"runtime.txt": "r-2025-06-22"},
         {"DESCRIPTION": "Package: a"},
         {"Project.toml": ""},

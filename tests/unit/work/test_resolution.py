@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ocibuild.core.asks import AptAsk, Origin, PipAsks
+from ocibuild.core.asks import AptAsk, Origin, PackageAsks, PipAsks
 from ocibuild.core.digest import Digest
 from ocibuild.core.events import discard
 from ocibuild.core.package import Ecosystem, LockedPackage
@@ -21,6 +21,7 @@ from ocibuild.spec.options import BuildOptions
 from ocibuild.store.store import Store
 from ocibuild.work.apt_resolution import DebianAnswer
 from ocibuild.work.base import Base
+from ocibuild.work.conda_resolution import CondaResolver
 from ocibuild.work.machine import Machine
 from ocibuild.work.resolution import Resolver
 
@@ -85,15 +86,16 @@ class Rig:
 
     def packages(self, wanted: str = "idna", **options: Any) -> Any:
         machine = Machine(self.store, None, MappingProxyType({}), discard, self.clock)  # type: ignore[arg-type]
-        resolver = Resolver(machine, BuildOptions(**options), self.folder, self.debian, self.python)  # type: ignore[arg-type]
+        conda = CondaResolver(self.store, {})
+        resolver = Resolver(machine, BuildOptions(**options), self.folder, self.debian, self.python, conda)  # type: ignore[arg-type]
         target = PythonTarget(
             "3.11.2", "/usr/bin/python3", "/usr/bin/python3.11", "/usr/lib/python3.11", PLATFORM, Libc("glibc", 2, 36)
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Resolver, "python_of", lambda *_: target)
             patch.setattr(Resolver, "_python_asks", lambda *_: ())
-            asks = PipAsks(requirements=((wanted, Origin("requirements.txt", 1)),))
-            return resolver.packages((GIT,), asks, self.base, folder_in_image="/home/x")
+            asks = PackageAsks((GIT,), pip=PipAsks(requirements=((wanted, Origin("requirements.txt", 1)),)))
+            return resolver.packages(asks, self.base, folder_in_image="/home/x")
 
 
 @pytest.fixture

@@ -1,0 +1,79 @@
+"""The layers of a conda environment: its own files, and its packages."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from ocibuild.core.asks import CondaAsks
+from ocibuild.core.package import LockedPackage
+from ocibuild.core.step import Step
+from ocibuild.ecosystem.conda.environment import CondaPython, environment_entries, place_context
+from ocibuild.ecosystem.conda.link_scripts import post_link_steps
+from ocibuild.ecosystem.conda.place import PLACING_VERSION, place
+from ocibuild.ecosystem.conda.settle import settle
+from ocibuild.ecosystem.pip.prefix import DEFAULT_PREFIX
+from ocibuild.layer.fragment import fragment_key
+from ocibuild.spec.catalogue import Account
+from ocibuild.work.bodies import PackageBodies
+from ocibuild.work.layers import FragmentRecipe, MadeLayer
+from ocibuild.work.stack import entries_fragment
+
+__all__ = ["CondaLayers"]
+
+_VERSION = f"conda {PLACING_VERSION}"
+
+
+class CondaLayers:
+    """Makes the recipes of one environment; all of it belongs to ``owner``."""
+
+    def __init__(
+        self,
+        packages: Sequence[LockedPackage],
+        asks: CondaAsks,
+        owner: Account,
+        bodies: PackageBodies,
+        *,
+        prefix: str = DEFAULT_PREFIX,
+    ) -> None:
+        self._packages = tuple(packages)
+        self._asks = asks
+        self._owner = owner
+        self._bodies = bodies
+        self._prefix = prefix
+        self._python = CondaPython.among(packages)
+        self._displaced: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+    def settle(self, layers: Sequence[MadeLayer]) -> bool:
+        """Look at what the packages hold; True where some must be placed again, beside files of others."""
+        fragments = {fragment.key: fragment for layer in layers for fragment in layer.fragments}
+        found = settle([(package, fragments[self.fragment(package).key].table) for package in self._packages])
+        if not found.displaced:
+            return False  # nothing to settle, or settled before: what is displaced is in nobody's way
+        self._displaced = found.displaced
+        return True
+
+    def fragment(self, package: LockedPackage) -> FragmentRecipe:
+        """The fragment of one package, without the places that files of others take."""
+        context = place_context(
+            package,
+            prefix=self._prefix,
+            python=self._python,
+            uid=self._owner.uid,
+            gid=self._owner.gid,
+            displaced=self._displaced.get(package.name, ()),
+        )
+        key = fragment_key(package.digest, context=context.canonical(), placing_version=_VERSION)
+        return FragmentRecipe(
+            key, package.identity, lambda: place(package, self._bodies.path(package), context), (package,)
+        )
+
+    def environment(self) -> FragmentRecipe:
+        """The fragment of the environment's own files."""
+        owner = self._owner
+        entries = list(environment_entries(self._asks, prefix=self._prefix, uid=owner.uid, gid=owner.gid))
+        return entries_fragment("the conda environment", entries)
+
+    def steps(self, layers: Sequence[MadeLayer]) -> list[Step]:
+        """What the packages want to be run once all of them are there, dependencies first."""
+        fragments = {fragment.key: fragment for layer in layers for fragment in layer.fragments}
+        notes = {package.name: fragments[self.fragment(package).key].notes for package in self._packages}
+        return post_link_steps(self._packages, notes, prefix=self._prefix, user=self._owner.name)
