@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import Program, repository
-from tests.support.conda_channel import PLACEHOLDER, File, Recipe, serving, special_packages, write_channel
+from tests.support.conda_channel import PLACEHOLDER, serving, special_packages, write_channel
 from tests.support.scripted_server import ScriptedServer
 from tests.support.tiny_system import TinySystem
 
@@ -30,7 +30,13 @@ def server(channels: Path) -> Iterator[ScriptedServer]:
 
 def environment(folder: Path, channel: str, *dependencies: str, **more: str) -> Path:
     """A repository with an environment of this channel alone."""
-    lines = ["channels:", f"  - {channel}", "  - nodefaults", "dependencies:", *(f"  - {each}" for each in dependencies)]
+    lines = [
+        "channels:",
+        f"  - {channel}",
+        "  - nodefaults",
+        "dependencies:",
+        *(f"  - {each}" for each in dependencies),
+    ]
     return repository(folder, environment_yml="\n".join([*lines, ""]), **more)
 
 
@@ -40,7 +46,9 @@ def test_an_environment_becomes_an_image(
     source = environment(tmp_path / "source", f"{server.url}/made", "pure", "mm-third")
     base = system.base(program)
     plan = json.loads(program.result("plan", source, "--base", base, "--json"))
-    first = program.result("build", source, "--base", base, "-o", f"rootfs:{tmp_path / 'root'}", "--lock", tmp_path / "lock")
+    first = program.result(
+        "build", source, "--base", base, "-o", f"rootfs:{tmp_path / 'root'}", "--lock", tmp_path / "lock"
+    )
     assert program.result("build", source, "--base", base) == first
     prefix = tmp_path / "root" / PREFIX
     assert (prefix / "bin/pure").read_text().startswith(f"#!/{PREFIX}/bin/python3.11\n")
