@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from ocibuild.core.asks import CondaAsks
+from ocibuild.core.errors import IntegrityError
 from ocibuild.core.package import LockedPackage
 from ocibuild.core.step import Step
 from ocibuild.ecosystem.conda.environment import CondaPython, environment_entries, place_context
@@ -14,6 +15,8 @@ from ocibuild.ecosystem.pip.prefix import DEFAULT_PREFIX
 from ocibuild.layer.fragment import fragment_key
 from ocibuild.spec.catalogue import Account
 from ocibuild.work.bodies import PackageBodies
+from ocibuild.work.conda_resolution import DISTRIBUTIONS
+from ocibuild.work.fragments import KnownFragment
 from ocibuild.work.layers import FragmentRecipe, MadeLayer
 from ocibuild.work.stack import entries_fragment
 
@@ -45,7 +48,10 @@ class CondaLayers:
     def settle(self, layers: Sequence[MadeLayer]) -> bool:
         """Look at what the packages hold; True where some must be placed again, beside files of others."""
         fragments = {fragment.key: fragment for layer in layers for fragment in layer.fragments}
-        found = settle([(package, fragments[self.fragment(package).key].table) for package in self._packages])
+        placed = [(package, fragments[self.fragment(package).key]) for package in self._packages]
+        for package, fragment in placed:
+            _confirm(package, fragment)
+        found = settle([(package, fragment.table) for package, fragment in placed])
         if not found.displaced:
             return False  # nothing to settle, or settled before: what is displaced is in nobody's way
         self._displaced = found.displaced
@@ -77,3 +83,14 @@ class CondaLayers:
         fragments = {fragment.key: fragment for layer in layers for fragment in layer.fragments}
         notes = {package.name: fragments[self.fragment(package).key].notes for package in self._packages}
         return post_link_steps(self._packages, notes, prefix=self._prefix, user=self._owner.name)
+
+
+def _confirm(package: LockedPackage, fragment: KnownFragment) -> None:
+    """An IntegrityError where the package brings other distributions than was read before it was verified."""
+    said = package.fields.get(DISTRIBUTIONS)
+    has = fragment.notes.get(DISTRIBUTIONS, b"").decode().splitlines()
+    if said is not None and said.splitlines() != sorted(has):
+        raise IntegrityError(
+            f"{package.identity}: its channel told of other Python distributions than it holds ({said!r})",
+            hint="build again with --refresh",
+        )

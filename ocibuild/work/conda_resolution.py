@@ -1,23 +1,31 @@
 """Resolving what a repository asks of conda, with this machine's settings and for the image's system."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ocibuild.core.asks import CondaAsks
+from ocibuild.core.events import EventSink
 from ocibuild.core.package import Ecosystem, LockedPackage
 from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.conda.configuration import CondaSettings, machine_conda_settings
 from ocibuild.ecosystem.conda.environment import CondaPython
 from ocibuild.ecosystem.conda.locate import locate
+from ocibuild.ecosystem.conda.record import is_python_package
+from ocibuild.ecosystem.conda.remote_info import PackageFacts, remote_facts
 from ocibuild.ecosystem.conda.resolve import CondaResolution, resolve
 from ocibuild.ecosystem.conda.target import CondaTarget
 from ocibuild.ecosystem.pip.prefix import DEFAULT_PREFIX
 from ocibuild.ecosystem.pip.target import Libc, PythonTarget
+from ocibuild.net.client import HttpClient
 from ocibuild.spec.options import BuildOptions
 from ocibuild.store.store import Store
+from ocibuild.work.bodies import PackageBodies
 
-__all__ = ["CondaResolver", "conda_python"]
+__all__ = ["DISTRIBUTIONS", "CondaResolver", "conda_python", "provided_distributions"]
+
+DISTRIBUTIONS = "distributions"
+"""The field of a locked conda package that lists its Python distributions, ``NAME VERSION`` on each line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,8 @@ class CondaResolver:
 
     store: Store
     environment: Mapping[str, str]
+    events: EventSink
+    http: HttpClient
 
     def settings(self) -> CondaSettings:
         """What this machine's conda is set up with; addresses in it may hold credentials."""
@@ -50,6 +60,25 @@ class CondaResolver:
             as_of=options.as_of,
         )
 
+    def facts(self, packages: Sequence[LockedPackage], bodies: PackageBodies) -> Mapping[str, PackageFacts]:
+        """Package name -> what matters of it before it is placed (:mod:`ocibuild.ecosystem.conda.remote_info`)."""
+        return remote_facts(
+            packages, bodies.url, fetch=bodies.path, http=self.http, store=self.store, events=self.events
+        )
+
+    def with_distributions(
+        self, found: CondaResolution, new_bodies: Callable[[], PackageBodies]
+    ) -> tuple[LockedPackage, ...]:
+        """The packages with a field that says which Python distributions they bring, read out of their lists of files.
+
+        Placing them confirms it (:mod:`.conda_layers`).
+        """
+        asked = [package for package in found.packages if is_python_package(package)]
+        with new_bodies() as bodies:
+            bodies.add_places(found.addresses)
+            facts = self.facts(asked, bodies)
+        return tuple(_with_distributions(package, facts.get(package.name)) for package in found.packages)
+
     def locate(
         self, packages: Sequence[LockedPackage], asks: CondaAsks, *, folder: Path, options: BuildOptions
     ) -> Mapping[str, str]:
@@ -66,3 +95,16 @@ def conda_python(packages: Sequence[LockedPackage], platform: Platform, libc: Li
     executable = f"{DEFAULT_PREFIX}/{python.executable}"
     library = f"{DEFAULT_PREFIX}/{python.standard_library}"
     return PythonTarget(python.version, f"/{executable}", executable, library, platform, libc, owns_prefix=True)
+
+
+def provided_distributions(packages: Iterable[LockedPackage]) -> Mapping[str, str]:
+    """The Python distributions that the conda packages among these bring, name -> version."""
+    lines = (line for package in packages for line in package.fields.get(DISTRIBUTIONS, "").splitlines())
+    return dict(line.split(" ", 1) for line in lines)
+
+
+def _with_distributions(package: LockedPackage, facts: PackageFacts | None) -> LockedPackage:
+    if facts is None or not facts.distributions:
+        return package
+    text = "\n".join(f"{name} {version}" for name, version in sorted(facts.distributions.items()))
+    return replace(package, fields={**package.fields, DISTRIBUTIONS: text})

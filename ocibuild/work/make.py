@@ -165,7 +165,8 @@ class Workshop:
             request.folder,
             debian,
             PythonResolver(machine.store, machine.environment, machine.events, python_http),
-            CondaResolver(machine.store, machine.environment),
+            CondaResolver(machine.store, machine.environment, machine.events, machine.remote.http),
+            self.bodies,
             build_root=self._wheel_root,
             builds=builds,
         )

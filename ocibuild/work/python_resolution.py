@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -60,9 +61,11 @@ class PythonResolver:
         options: BuildOptions,
         root: "StepRoot | None" = None,
         builds: bool = True,
+        provided: Mapping[str, str] = MappingProxyType({}),
     ) -> PipResolution:
         """The packages of these asks and of the environment itself (pip) for ``target``.
 
+        ``provided`` are versions, by name, that a conda environment has already.
         Sources are built in ``root``. Without one, or without ``builds``, those whose wheel the store does not hold are
         left in ``missing`` of the answer, which then is not final. Of this machine's environment nothing may fill
         ``${NAME}`` in requirements files, for these are somebody else's and could send what it holds to an index of
@@ -83,6 +86,7 @@ class PythonResolver:
                 folder=folder,
                 folder_in_image=folder_in_image,
                 options=options,
+                provided=provided,
             )
 
         found = ask({}, {})
@@ -105,6 +109,7 @@ class PythonResolver:
         folder: Path,
         folder_in_image: str,
         options: BuildOptions,
+        provided: Mapping[str, str] = MappingProxyType({}),
     ) -> PipResolution:
         return resolve(
             asks,
@@ -116,6 +121,8 @@ class PythonResolver:
             variables=options.environment,
             exclude_newer=options.as_of.isoformat() if options.as_of else None,
             folder_in_image=folder_in_image,
+            provided=provided,
+            replaces_provided=options.pip_overrides,
             built=built,
             unsuitable=unsuitable,
             tell=self.events,

@@ -20,7 +20,8 @@ from ocibuild.lock import Lock, PlatformLock
 from ocibuild.spec.options import BuildOptions
 from ocibuild.work.apt_resolution import DebianResolver
 from ocibuild.work.base import Base
-from ocibuild.work.conda_resolution import CondaResolver, conda_python
+from ocibuild.work.bodies import PackageBodies
+from ocibuild.work.conda_resolution import CondaResolver, conda_python, provided_distributions
 from ocibuild.work.machine import Machine
 from ocibuild.work.python_resolution import PythonResolver, unbuildable
 from ocibuild.work.recall import DEFAULT_MAX_AGE_SECONDS, state_key
@@ -61,6 +62,7 @@ class Resolution:
 class Resolver:
     """Resolves for one build. ``options`` say how fresh an answer must be, and as of when.
 
+    ``bodies`` gives the packages' files; their places are told it.
     ``build_root`` gives the root in which source packages are built: of a base, and the Debian packages of a lock with
     the addresses of their sources. Without it a source package is an error. With ``builds`` False, for a plan, nothing
     is built, and a resolution may have something ``missing``.
@@ -72,6 +74,7 @@ class Resolver:
     apt: DebianResolver
     python: PythonResolver
     conda: CondaResolver
+    bodies: Callable[[], PackageBodies]
     build_root: "Callable[[Base, PlatformLock, Mapping[str, str]], StepRoot] | None" = None
     builds: bool = True
 
@@ -143,7 +146,7 @@ class Resolver:
             addresses |= debs.addresses
         if not asks.conda.is_empty:
             on_debs(lock, addresses)
-            lock, found = self._with_conda(asks.conda, base, lock)
+            lock, found = self._with_conda(asks, base, lock)
             addresses |= found
         if not pip.is_empty:
             target = self.python_of(base, lock)
@@ -157,6 +160,7 @@ class Resolver:
                 options=self.options,
                 root=self.build_root(base, lock, addresses) if self.build_root else None,
                 builds=self.builds,
+                provided=provided_distributions(lock.packages),
             )
             missing = wheels.missing
             if missing and self.builds:
@@ -166,10 +170,15 @@ class Resolver:
             lock = replace(lock, packages=(*lock.packages, *wheels.packages), target=MappingProxyType(facts))
         return Resolution(lock, MappingProxyType(addresses), resolved, missing=missing)
 
-    def _with_conda(self, asks: CondaAsks, base: Base, lock: PlatformLock) -> tuple[PlatformLock, Mapping[str, str]]:
-        """The lock with the conda packages of these asks, and where their channels are."""
+    def _with_conda(self, asks: PackageAsks, base: Base, lock: PlatformLock) -> tuple[PlatformLock, Mapping[str, str]]:
+        """The lock with the conda packages of these asks, and where their channels are.
+
+        Where something is asked of pip besides, it says of each package which Python distributions it brings.
+        """
         libc = self._libc(base)
-        found = self.conda.resolve(asks, base.platform, libc, folder=self.folder, options=self.options)
+        found = self.conda.resolve(asks.conda, base.platform, libc, folder=self.folder, options=self.options)
+        if not asks.pip.is_empty:
+            found = replace(found, packages=self.conda.with_distributions(found, self.bodies))
         facts = {"libc": str(libc)} if libc is not None else {}
         facts |= {"cuda": self.options.cuda} if self.options.cuda else {}
         facts |= {"archspec": self.options.archspec} if self.options.archspec else {}

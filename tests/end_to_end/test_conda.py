@@ -66,6 +66,6 @@ def test_an_environment_becomes_an_image(
     # As it is locked it is built, from the lock alone.
     server.requests.clear()
     again = Program(tmp_path / "other-store", {})
-    locked = ["build", source, "--base", base, "--lock", tmp_path / "lock", "--locked"]
+    locked: list[str | Path] = ["build", source, "--base", base, "--lock", tmp_path / "lock", "--locked"]
     assert again.result(*locked) == first
     assert not [each for each in server.requests if "repodata" in each.path]

@@ -35,19 +35,22 @@ _BUFFER_BYTES = 1 << 18
 
 
 class CondaArchive:
-    """An open package. A context manager that closes the file.
+    """An open package, of a path or of a stream that can seek. A context manager that closes the file.
 
     ``info`` holds the metadata files that placing needs, by their names below ``info/``. Whatever contradicts the
     format is an ImageError that names the package; bytes that a checksum inside the archive contradicts, or data that
     cannot be decompressed, are an IntegrityError.
     """
 
-    def __init__(self, body: Path, *, name: str) -> None:
+    def __init__(self, body: Path | BinaryIO, *, name: str) -> None:
         self.name = name
         self._body = body
         self._zip: zipfile.ZipFile | None = None
-        with body.open("rb") as file:
-            magic = file.read(4)
+        if isinstance(body, Path):
+            with body.open("rb") as file:
+                magic = file.read(4)
+        else:
+            magic = body.read(4)
         if magic.startswith(b"PK"):
             self._zip = self._open_zip()
         elif not magic.startswith(b"BZh"):
@@ -107,6 +110,8 @@ class CondaArchive:
     def _open(self, prefix: str) -> BinaryIO:
         """The tar archive that holds the metadata (``info-``) or the files (``pkg-``); one and the same in .tar.bz2."""
         if self._zip is None:
+            if not isinstance(self._body, Path):
+                self._body.seek(0)
             return _buffered(cast("BinaryIO", bz2.open(self._body, "rb")), self.name)
         member = self._zip_member(
             self._zip, lambda name: name.startswith(prefix) and name.endswith(".tar.zst") and "/" not in name

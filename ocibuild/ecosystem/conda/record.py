@@ -8,7 +8,7 @@ from ocibuild.core.digest import Digest
 from ocibuild.core.package import Ecosystem, LockedPackage
 from ocibuild.core.platform import Platform
 
-__all__ = ["NOARCH", "locked_package", "whole_record"]
+__all__ = ["NOARCH", "is_python_package", "locked_package", "whole_record"]
 
 NOARCH = "noarch"
 
@@ -76,3 +76,10 @@ def whole_record(package: LockedPackage, address: str = "") -> dict[str, Any]:
         "fn": fields["filename"],
         **({"url": address + package.path, "channel": address} if address else {"channel": fields["channel"]}),
     }
+
+
+def is_python_package(package: LockedPackage) -> bool:
+    """Whether it may bring Python distributions: it is for any Python, or needs one; where nothing is known, too."""
+    record = json.loads(package.fields.get("record", "{}"))
+    needed = {text.partition(" ")[0].rpartition("::")[2] for text in record.get("depends", ())}
+    return record.get("noarch") == "python" or "depends" not in record or bool(needed & {"python", "python_abi"})

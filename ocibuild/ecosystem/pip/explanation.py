@@ -10,7 +10,7 @@ from ocibuild.ecosystem.pip.stand_in import REFUSAL
 from ocibuild.ecosystem.pip.uv import UvAnswer
 from ocibuild.net.address import redacted
 
-__all__ = ["explained", "near_names", "source_only_names", "unbuilt_pins", "unbuilt_urls"]
+__all__ = ["explained", "names_one", "near_names", "source_only_names", "unbuilt_pins", "unbuilt_urls"]
 
 _NETWORK = re.compile(
     r"Failed to fetch|Request failed after|error sending request|dns error|network was disabled|client error"
@@ -59,6 +59,11 @@ def unbuilt_pins(answer: UvAnswer) -> tuple[tuple[str, str], ...]:
 def unbuilt_urls(answer: UvAnswer) -> tuple[tuple[str, str], ...]:
     """Names and URLs (archives, ``git+https://...``) of sources that a package asks for."""
     return () if answer.is_done else tuple(dict.fromkeys(_UNBUILT_URL.findall(answer.messages)))
+
+
+def names_one(text: str, name: str) -> bool:
+    """Whether a text of uv's names this package."""
+    return re.search(rf"(?<![A-Za-z0-9_.-]){re.escape(name)}(?![A-Za-z0-9_-])", text) is not None
 
 
 def near_names(name: str) -> tuple[str, ...]:

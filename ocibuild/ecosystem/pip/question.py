@@ -9,7 +9,7 @@ from pathlib import Path
 from ocibuild.core.errors import MachineError, RepositoryError, UsageError
 from ocibuild.ecosystem.pip.built import WheelMetadata
 from ocibuild.ecosystem.pip.configuration import IndexSettings
-from ocibuild.ecosystem.pip.explanation import explained, source_only_names, unbuilt_pins
+from ocibuild.ecosystem.pip.explanation import explained, names_one, source_only_names, unbuilt_pins
 from ocibuild.ecosystem.pip.formats import ALL, Formats
 from ocibuild.ecosystem.pip.requirements_file import Requirements
 from ocibuild.ecosystem.pip.sources import Sources, secret_forms
@@ -19,6 +19,8 @@ from ocibuild.ecosystem.pip.uv import Uv, UvAnswer
 from ocibuild.net.address import split_userinfo
 
 __all__ = ["Question", "merged", "uv_for"]
+
+_NEVER = "false"
 
 
 def merged(settings: IndexSettings, requirements: Requirements) -> IndexSettings:
@@ -76,6 +78,7 @@ class Question:
     ``constraints`` are versions by name, and so are ``preferred``, which give way to whatever is required. ``known`` is
     the metadata of source packages, by name and version: what has been built, and, as :meth:`resolved` goes on, of
     others that no dependency is known of. ``overrides`` are requirements that stand for every other of their names.
+    ``undated`` are names of which ``exclude_newer`` leaves nothing out.
     ``unsuitable`` are versions that are not taken, and why. ``without_wheels`` are, where wheels are preferred, names
     for which no wheel does, as they are found.
     """
@@ -93,6 +96,7 @@ class Question:
     unsuitable: Mapping[tuple[str, str], str] = field(default_factory=dict)
     without_wheels: set[str] = field(default_factory=set)
     preferred: Mapping[str, str] = field(default_factory=dict)
+    undated: frozenset[str] = frozenset()
     stand_in: StandIn = field(init=False)
 
     def __post_init__(self) -> None:
@@ -179,6 +183,12 @@ class Question:
         if names:
             raise self._source_only(names)
         error = explained(answer, self.requirements.required)
+        fixed = [f"{name} {version}" for name, version in self.constraints.items() if names_one(answer.messages, name)]
+        if fixed and isinstance(error, RepositoryError):
+            error.hint = (
+                f"the conda environment has {', '.join(fixed)}: ask conda for a version that fits, or let pip replace "
+                "what is there (--pip-overrides)"
+            )
         if self.unsuitable:
             refused = [f"not taken: {why}" for why in self.unsuitable.values()]
             error.hint = "; ".join([*refused, *([error.hint] if error.hint else [])])
@@ -209,6 +219,12 @@ class Question:
         self._write("pins.txt", pins)
         return self._run("pins.txt", "--no-deps", "--format=pylock.toml")
 
+    def _age_limits(self) -> list[str]:
+        if not self.exclude_newer:
+            return []
+        exempt = [f"--exclude-newer-package={name}={_NEVER}" for name in sorted(self.undated)]
+        return [f"--exclude-newer={self.exclude_newer}", *exempt]
+
     def _write(self, name: str, lines: Iterable[str]) -> None:
         (self.uv.folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
@@ -231,7 +247,7 @@ class Question:
                 *self.sources.arguments(),
                 *(f"--allow-insecure-host={host}" for host in self.settings.trusted_hosts),
                 *(["--prerelease=allow"] if self.settings.prereleases else []),
-                *([f"--exclude-newer={self.exclude_newer}"] if self.exclude_newer else []),
+                *self._age_limits(),
                 *(["--offline"] if self.offline and "--offline" not in arguments else []),
                 *arguments,
             ]

@@ -50,7 +50,8 @@ def resolve(
     cache_folder: Path,
     environment: Mapping[str, str],
     variables: Mapping[str, str] = MappingProxyType({}),
-    constraints: Mapping[str, str] = MappingProxyType({}),
+    provided: Mapping[str, str] = MappingProxyType({}),
+    replaces_provided: bool = False,
     exclude_newer: str | None = None,
     offline: bool = False,
     folder_in_image: str = "",
@@ -61,11 +62,13 @@ def resolve(
     """Resolve ``asks`` for ``target`` over the indexes of ``settings`` and of the requirements files themselves.
 
     ``folder`` is the repository; ``cache_folder`` is uv's, kept between builds; of ``environment`` uv sees proxies,
-    certificates, HOME and the like; ``variables`` fill ``${NAME}`` in requirements files. ``constraints`` are versions
-    (by name) that something else in the image fixes. ``exclude_newer`` is a date or time as uv takes it: no file that
-    was uploaded later is considered. ``folder_in_image`` is where the repository will be, for ``direct_url.json`` of
-    local packages. ``built`` are the wheels built so far, by the keys of their sources; ``unsuitable`` are names and
-    versions of sources that turned out not to be for this target, and why.
+    certificates, HOME and the like; ``variables`` fill ``${NAME}`` in requirements files. ``exclude_newer`` is a date
+    or time as uv takes it: no file that was uploaded later is considered. ``folder_in_image`` is where the
+    repository will be, for ``direct_url.json`` of local packages. ``provided`` are versions (by normalised name) that
+    the environment has already, from elsewhere: they are taken and are not in the answer. With ``replaces_provided``
+    another version is taken where something that is required speaks against one. ``built`` are the wheels built so far,
+    by the keys of their sources; ``unsuitable`` are names and versions of sources that turned out not to be for this
+    target, and why.
 
     A version is chosen as ``pip install`` chooses it: the newest that fits, whether it has a wheel or only its source.
     A bad line, an unknown name, a conflict, a wrong or missing hash is a RepositoryError; an index that cannot be asked
@@ -75,6 +78,7 @@ def resolve(
     import tempfile  # noqa: PLC0415 - see above
 
     from ocibuild.ecosystem.pip.direct import Direct  # noqa: PLC0415 - see above
+    from ocibuild.ecosystem.pip.provided import without_provided, write_provided  # noqa: PLC0415 - see above
     from ocibuild.ecosystem.pip.question import Question, merged, uv_for  # noqa: PLC0415 - see above
     from ocibuild.ecosystem.pip.requirements_file import read_requirements  # noqa: PLC0415 - see above
     from ocibuild.ecosystem.pip.selection import Selection, read_annotations  # noqa: PLC0415 - see above
@@ -85,11 +89,13 @@ def resolve(
     if not requirements.required:
         return PipResolution()
     settings = merged(settings, requirements)
-    sources = Sources.of(settings)
     preferred: dict[str, PreferredPackage] = {}
     for file in asks.preferred:
         preferred |= preferred_packages(file.text, file=file.path, environment=target.environment())
     with tempfile.TemporaryDirectory(prefix="ocibuild-pip-") as scratch:
+        if provided:
+            settings = settings.joined(IndexSettings(find_links=(write_provided(provided, Path(scratch)),)))
+        sources = Sources.of(settings)
         direct = Direct.of(requirements, built, target=target, folder=Path(scratch))
         uv = uv_for(
             settings, sources, requirements, folder=Path(scratch), cache_folder=cache_folder, environment=environment
@@ -100,13 +106,14 @@ def resolve(
             settings,
             sources,
             direct.requirements,
-            constraints,
+            {} if replaces_provided else provided,
             exclude_newer,
             offline,
             known={(each.name, each.version): each for each in (wheel.metadata for wheel in built.values())},
             overrides=direct.overrides,
             unsuitable=unsuitable,
-            preferred={package.name: package.version for package in preferred.values()},
+            preferred={package.name: package.version for package in preferred.values()} | dict(provided),
+            undated=frozenset(provided),
         )
         answer = question.resolved()
         if not answer.is_done:
@@ -125,7 +132,7 @@ def resolve(
         direct=direct.wheels,
         built=built,
     )
-    packages, addresses = selection.read(answer.output, annotations)
+    packages, addresses = without_provided(*selection.read(answer.output, annotations), provided)
     missing = (*direct.missing, *selection.missing)
     if not missing:  # else the same is resolved again
         for warning in answer.warnings:

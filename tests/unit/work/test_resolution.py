@@ -86,8 +86,8 @@ class Rig:
 
     def packages(self, wanted: str = "idna", **options: Any) -> Any:
         machine = Machine(self.store, None, MappingProxyType({}), discard, self.clock)  # type: ignore[arg-type]
-        conda = CondaResolver(self.store, {})
-        resolver = Resolver(machine, BuildOptions(**options), self.folder, self.debian, self.python, conda)  # type: ignore[arg-type]
+        conda = CondaResolver(self.store, {}, discard, None)  # type: ignore[arg-type]
+        resolver = Resolver(machine, BuildOptions(**options), self.folder, self.debian, self.python, conda, None)  # type: ignore[arg-type]
         target = PythonTarget(
             "3.11.2", "/usr/bin/python3", "/usr/bin/python3.11", "/usr/lib/python3.11", PLATFORM, Libc("glibc", 2, 36)
         )

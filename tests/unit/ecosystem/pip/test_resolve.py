@@ -310,13 +310,43 @@ def test_a_conflict_is_told_in_uvs_words(index: SimpleIndex, build_wheel: BuildW
 def test_constraints(index: SimpleIndex, build_wheel: BuildWheel, run: Run, tmp_path: Path) -> None:
     for version in ("1.0", "2.0", "3.0"):
         index.add(build_wheel({}, name="lib", version=version))
-    assert by_name(run("lib", only(index), constraints={"lib": "2.0"}))["lib"].version == "2.0"
     limits = tmp_path / "limits.txt"
     limits.write_text("lib<2\nunused<1\n")
     settings = dataclasses.replace(only(index), constraints=(str(limits),))
     assert by_name(run("lib", settings))["lib"].version == "1.0"
     with pytest.raises(UsageError, match="does not exist"):
         run("lib", dataclasses.replace(only(index), constraints=(str(tmp_path / "gone"),)))
+
+
+def test_what_the_environment_has_is_taken_and_not_in_the_answer(
+    index: SimpleIndex, build_wheel: BuildWheel, run: Run
+) -> None:
+    index.add(build_wheel({}, name="app", requires=("lib", "gone>=1", "other")))
+    for name in ("lib", "other"):
+        for version in ("1.0", "3.0"):
+            index.add(build_wheel({}, name=name, version=version))
+    # No index has this version of lib, and none has gone at all.
+    provided = {"lib": "2.0.0", "gone": "1.5", "unused": "1"}
+    found = run("app\nlib>=2\n", only(index), provided=provided)
+    assert {name: package.version for name, package in by_name(found).items()} == {"app": "1.0", "other": "3.0"}
+    assert not [address for address in found.addresses.values() if "provided" in address]
+    assert run("gone", only(index), provided=provided, exclude_newer="2030-01-01").packages == ()  # it has no date
+
+
+def test_what_the_environment_has_is_replaced_only_where_asked(
+    index: SimpleIndex, build_wheel: BuildWheel, run: Run
+) -> None:
+    index.add(build_wheel({}, name="app", requires=("lib>=2", "other")))
+    for name in ("lib", "other"):
+        for version in ("1.0", "2.0"):
+            index.add(build_wheel({}, name=name, version=version))
+    provided = {"lib": "1.0", "other": "1.0"}
+    with pytest.raises(RepositoryError, match="lib") as caught:
+        run("app", only(index), provided=provided)
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("the conda environment has lib 1.0: ")
+    found = by_name(run("app", only(index), provided=provided, replaces_provided=True))
+    assert {name: package.version for name, package in found.items()} == {"app": "1.0", "lib": "2.0"}
 
 
 def test_prereleases(index: SimpleIndex, build_wheel: BuildWheel, run: Run) -> None:
