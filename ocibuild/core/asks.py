@@ -12,6 +12,7 @@ __all__ = [
     "CondaAsks",
     "CondaChannelAsk",
     "CondaLockFile",
+    "EitherAsk",
     "Origin",
     "PackageAsks",
     "PipAsks",
@@ -97,6 +98,15 @@ class PipAsks:
         """True where nothing is asked."""
         return not self.files and not self.requirements
 
+    def joined(self, other: "PipAsks") -> "PipAsks":
+        """These asks and others behind them."""
+        return PipAsks(
+            (*self.files, *other.files),
+            (*self.included, *other.included),
+            (*self.requirements, *other.requirements),
+            (*self.preferred, *other.preferred),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class StepAsk:
@@ -142,6 +152,17 @@ class CondaChannelAsk:
 
 
 @dataclass(frozen=True, slots=True)
+class EitherAsk:
+    """A package that is taken from conda where a channel has one of its name, and otherwise from PyPI.
+
+    ``requirement`` is what is then asked of pip, empty for nothing.
+    """
+
+    conda: CondaAsk
+    requirement: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CondaLockFile:
     """A lock that another tool made, as text; ``path`` is relative to the repository's root.
 
@@ -160,18 +181,20 @@ class CondaAsks:
     """All that is asked of conda for one environment: either ``packages`` of ``channels``, or what a lock holds.
 
     ``channels`` are in the order of their priority; none means those that this machine's user has set up, or conda's
-    default. ``variables`` are what activating the environment sets (environment.yml, ``variables``).
+    default. ``variables`` are what activating the environment sets (environment.yml, ``variables``). ``either`` comes
+    from conda or from PyPI.
     """
 
     packages: tuple[CondaAsk, ...] = ()
     channels: tuple[CondaChannelAsk, ...] = ()
     lock: CondaLockFile | None = None
     variables: tuple[tuple[str, str], ...] = ()
+    either: tuple[EitherAsk, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """True where nothing is asked."""
-        return not self.packages and self.lock is None
+        return not self.packages and not self.either and self.lock is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,11 @@ class CatalogueLayer:
 
     ``environment`` is in its order; its values and those of ``path``, which goes in front of ``PATH``, may name
     variables: ``${HOME}``. ``apt`` are packages by suite, those of ``""`` for every suite. ``pip_lock`` is a
-    requirements file with the versions that are preferred. ``owned`` are folders, without a leading slash, that
-    belong with all that is in them to the image's user, and are made where they are missing. ``entrypoint`` and
-    ``command`` are None where the layer has none. ``files`` is the folder whose content goes to the image's root.
+    requirements file with the versions that are preferred. In a conda environment what is asked of ``pip`` comes from
+    conda where a channel has it, under the same name or that of ``conda_names``. ``owned`` are folders, without a
+    leading slash, that belong with all that is in them to the image's user, and are made where they are missing.
+    ``entrypoint`` and ``command`` are None where the layer has none. ``files`` is the folder whose content goes to the
+    image's root.
     """
 
     name: str
@@ -47,6 +49,7 @@ class CatalogueLayer:
     apt: Mapping[str, tuple[AptAsk, ...]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     pip: tuple[tuple[str, Origin], ...] = ()
     pip_lock: Path | None = None
+    conda_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     owned: tuple[str, ...] = ()
     steps: tuple[StepAsk, ...] = ()
     files: Path | None = None

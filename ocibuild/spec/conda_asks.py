@@ -1,22 +1,26 @@
 """What is asked of conda: by an ``environment.yml``, and by what stands beside it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from ocibuild.core.asks import CondaAsk, CondaAsks, Origin, RequirementsFile
+from ocibuild.core.asks import CondaAsk, CondaAsks, EitherAsk, Origin, RequirementsFile
+from ocibuild.spec.catalogue import CatalogueLayer
 from ocibuild.spec.options import BuildOptions
 from ocibuild.spec.repository import RepositorySpec
 
 __all__ = ["conda_asks", "conda_pip_file"]
 
-_NAME = re.compile(r"(?:[^\s\[]*::)?([A-Za-z0-9_.-]+)")
+_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<versions>(?:[<>=!~][^;\[\]@ ]*)?)")
 
 
-def conda_asks(spec: RepositorySpec, options: BuildOptions) -> CondaAsks:
+def conda_asks(
+    spec: RepositorySpec, layers: Sequence[CatalogueLayer], options: BuildOptions, *, is_binder: bool
+) -> CondaAsks:
     """What a repository asks of conda; nothing where it has no environment.
 
-    A pip section wants pip, as conda itself adds it; the Python of the options stands beside the file's.
+    What layers ask of pip is then taken from conda, where a channel has it. A pip section wants pip, as conda itself
+    adds it; the Python of the options stands beside the file's.
     """
     if spec.conda is None:
         return CondaAsks()
@@ -24,17 +28,25 @@ def conda_asks(spec: RepositorySpec, options: BuildOptions) -> CondaAsks:
     more = []
     if options.python:
         more.append(CondaAsk(f"python {options.python}.*", Origin("--python")))
-    if spec.conda.pip is not None and "pip" not in set(_names(asks)):
-        more.append(CondaAsk("pip", Origin(spec.conda.file)))
-    return replace(asks, packages=(*asks.packages, *more))
+    if is_binder and spec.conda.uses_r:  # as repo2docker completes it
+        more += [CondaAsk(name, Origin(spec.conda.file)) for name in ("r-base", "r-irkernel", "r-devtools")]
+    either = list(_of_layers(layers))
+    if spec.conda.pip is not None or either:
+        either += [EitherAsk(CondaAsk(name, Origin(spec.conda.file))) for name in ("python", "pip")]
+    return replace(asks, packages=(*asks.packages, *more), either=tuple(either))
+
+
+def _of_layers(layers: Iterable[CatalogueLayer]) -> Iterator[EitherAsk]:
+    """What the layers ask of pip, under its name in conda."""
+    for layer in layers:
+        for text, origin in layer.pip:
+            found = _REQUIREMENT.fullmatch(text)
+            name = layer.conda_names.get(found["name"], found["name"]) if found else ""
+            if found and name:
+                yield EitherAsk(CondaAsk(f"{name} {found['versions']}".strip(), origin), text)
 
 
 def conda_pip_file(spec: RepositorySpec) -> tuple[RequirementsFile, ...]:
     """The pip section of the environment, as a requirements file."""
     section = spec.conda.pip if spec.conda is not None else None
     return () if section is None or not section.text.strip() else (section,)
-
-
-def _names(asks: CondaAsks) -> Iterator[str]:
-    found = (_NAME.match(ask.text) for ask in asks.packages)
-    return (each[1].lower() for each in found if each)

@@ -147,7 +147,7 @@ def image_asks(
         folder,
         _with_account(layers, account),
         _pip(spec, profile, layers),
-        conda_asks(spec, options),
+        conda_asks(spec, layers, options, is_binder=profile.is_binder),
         files_apt=spec.apt,
         variables=MappingProxyType(variables),
         path=path,
@@ -187,8 +187,8 @@ def _with_account(layers: Sequence[CatalogueLayer], account: Account) -> tuple[C
 
 
 def _pip(spec: RepositorySpec, profile: Profile, layers: Sequence[CatalogueLayer]) -> PipAsks:
-    """What the layers, the repository's files and its own package ask for."""
-    requirements = [requirement for layer in layers for requirement in layer.pip]
+    """What the layers, the repository's files and its own package ask for; in a conda environment conda's first."""
+    requirements = [requirement for layer in layers for requirement in layer.pip if spec.conda is None]
     package = spec.project.package
     if profile.is_binder and package is not None:
         requirements.append((".", package))

@@ -32,6 +32,7 @@ _OPTIONS = (
     "cmd",
     "apt",
     "pip",
+    "conda",
     "owned",
     "step",
 )
@@ -71,6 +72,7 @@ class _Layer(TableReader):
             MappingProxyType(self._apt(self.table("apt", value.get("apt", {})))),
             requirements,
             lock,
+            MappingProxyType(self._conda_names(self.table("conda", value.get("conda", {})))),
             tuple(path.lstrip("/") for path in self._folders("owned", value.get("owned", []))),
             self.steps(value.get("step", [])),
             self._folder / "files" if (self._folder / "files").is_dir() else None,
@@ -121,6 +123,10 @@ class _Layer(TableReader):
         origin = Origin(self.file, self.line("pip"))
         requirements = tuple((text, origin) for text in self.texts("packages", table.get("packages", [])))
         return requirements, self._file("lock", table["lock"]) if "lock" in table else None
+
+    def _conda_names(self, table: Mapping[str, Any]) -> Mapping[str, str]:
+        self.known(table, {"names"}, "[conda]")
+        return self.texts_table("names", table.get("names", {}))
 
     def _file(self, key: str, value: Any) -> Path:
         path = self._folder / self.text(key, value)

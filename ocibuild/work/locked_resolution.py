@@ -53,7 +53,7 @@ class LockedResolver:
         conda = [package for package in lock.packages if package.ecosystem is Ecosystem.CONDA]
         urls = self._conda_urls(conda, asks)
         pip = asks.pip
-        if not pip.is_empty:
+        if not pip.is_empty or any(package.ecosystem is Ecosystem.PIP for package in lock.packages):
             target = self._target(base, lock)
             blobs = self.resolver.machine.store.blobs
             missing = [

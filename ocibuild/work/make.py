@@ -222,7 +222,9 @@ class Workshop:
                 request.packages, base, folder_in_image=asks.repository_folder, on_debs=on_debs
             )
             phase.outcome = f"{len(resolution.lock.packages)} packages"
-        target = None if asks.pip.is_empty else self._resolver.python_of(base, resolution.lock)
+        has_wheels = any(package.ecosystem is Ecosystem.PIP for package in resolution.lock.packages)
+        needs_python = has_wheels or not asks.pip.is_empty
+        target = self._resolver.python_of(base, resolution.lock) if needs_python else None
         _refuse_other_python(request.python, target, base)
         lock = replace(
             resolution.lock,

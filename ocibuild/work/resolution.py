@@ -146,7 +146,7 @@ class Resolver:
             addresses |= debs.addresses
         if not asks.conda.is_empty:
             on_debs(lock, addresses)
-            lock, found = self._with_conda(asks, base, lock)
+            lock, pip, found = self._with_conda(asks, base, lock)
             addresses |= found
         if not pip.is_empty:
             target = self.python_of(base, lock)
@@ -170,20 +170,23 @@ class Resolver:
             lock = replace(lock, packages=(*lock.packages, *wheels.packages), target=MappingProxyType(facts))
         return Resolution(lock, MappingProxyType(addresses), resolved, missing=missing)
 
-    def _with_conda(self, asks: PackageAsks, base: Base, lock: PlatformLock) -> tuple[PlatformLock, Mapping[str, str]]:
-        """The lock with the conda packages of these asks, and where their channels are.
+    def _with_conda(
+        self, asks: PackageAsks, base: Base, lock: PlatformLock
+    ) -> tuple[PlatformLock, PipAsks, Mapping[str, str]]:
+        """The lock with the conda packages of these asks, what is to be asked of pip, and where the channels are.
 
         Where something is asked of pip besides, it says of each package which Python distributions it brings.
         """
         libc = self._libc(base)
         found = self.conda.resolve(asks.conda, base.platform, libc, folder=self.folder, options=self.options)
-        if not asks.pip.is_empty:
+        pip = asks.pip.joined(found.pip)
+        if not pip.is_empty:
             found = replace(found, packages=self.conda.with_distributions(found, self.bodies))
         facts = {"libc": str(libc)} if libc is not None else {}
         facts |= {"cuda": self.options.cuda} if self.options.cuda else {}
         facts |= {"archspec": self.options.archspec} if self.options.archspec else {}
         lock = replace(lock, packages=(*lock.packages, *found.packages), target=MappingProxyType(facts))
-        return lock, found.addresses
+        return lock, pip, found.addresses
 
     def _debs(self, asks: Sequence[AptAsk], base: Base) -> Resolution:
         """The Debian packages, kept by themselves: a changed pin of a Python package does not ask for them again."""

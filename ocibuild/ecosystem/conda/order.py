@@ -12,9 +12,15 @@ from typing import Any
 
 from ocibuild.core.package import LockedPackage
 
-__all__ = ["dependency_names", "install_order"]
+__all__ = ["dependency_names", "install_order", "package_name"]
 
 _NAME = re.compile(r"(?:[^\s\[]*::)?([A-Za-z0-9_.-]+)")
+
+
+def package_name(text: str) -> str:
+    """The name of the package that a MatchSpec is for, in lower case; empty where the text is none."""
+    found = _NAME.match(text)
+    return found[1].lower() if found else ""
 
 
 def dependency_names(record: Mapping[str, Any]) -> set[str]:

@@ -3,15 +3,16 @@
 rattler solves. No code of any package is run, and no virtual package is this machine's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from types import MappingProxyType
 
-from ocibuild.core.asks import CondaAsks, PipAsks
+from ocibuild.core.asks import CondaAsks, EitherAsk, PipAsks
 from ocibuild.core.package import LockedPackage
 from ocibuild.ecosystem.conda.configuration import CondaSettings
+from ocibuild.ecosystem.conda.order import package_name
 from ocibuild.ecosystem.conda.target import CondaTarget
 
 __all__ = ["CondaResolution", "resolve"]
@@ -23,7 +24,8 @@ class CondaResolution:
 
     A package's URL is its source's address and its path, joined. ``addresses`` may hold credentials and belongs to this
     machine: it is never recorded. ``given_up`` are preferred packages that another version or build had to replace.
-    ``pip`` is what a lock file says of Python packages besides: pinned, with hashes.
+    ``pip`` is what is to be asked of pip: the Python packages of a lock file, pinned, with hashes, and what no channel
+    has of the things that come from either.
     """
 
     packages: tuple[LockedPackage, ...] = ()
@@ -69,15 +71,25 @@ def resolve(
     solver = Solver(channels, target, cache_folder, offline or settings.is_offline, settings.verifies_tls, retries)
     if asks.lock is not None:
         locked = read_lock_file(asks.lock, solver)
-        return CondaResolution(locked.packages, channels.addresses, pip=locked.pip)
+        known = {package.name for package in locked.packages}
+        others = _of_pip(each for each in asks.either if package_name(each.conda.text) not in known)
+        return CondaResolution(locked.packages, channels.addresses, pip=locked.pip.joined(others))
     not_after = datetime.combine(as_of, time.max, UTC) if as_of else None
+    offered = solver.offered(package_name(each.conda.text) for each in asks.either)
+    either = [each.conda for each in asks.either if package_name(each.conda.text) in offered]
+    wanted = (*asks.packages, *either)
     records, names = solver.solve(
-        asks.packages,
+        wanted,
         priority=settings.priority or "flexible",
         preferred=preferred_records(preferred, channels, target, not_after),
         not_after=not_after,
     )
-    packages = locked_packages(records, list(zip(names, asks.packages, strict=True)), channels, target)
+    packages = locked_packages(records, list(zip(names, wanted, strict=True)), channels, target)
     chosen = {package.name: package.digest for package in packages}
     given_up = tuple(each for each in preferred if chosen.get(each.name, each.digest) != each.digest)
-    return CondaResolution(packages, channels.addresses, given_up)
+    others = _of_pip(each for each in asks.either if each.conda not in either)
+    return CondaResolution(packages, channels.addresses, given_up, others)
+
+
+def _of_pip(asks: Iterable[EitherAsk]) -> PipAsks:
+    return PipAsks(requirements=tuple((each.requirement, each.conda.origin) for each in asks if each.requirement))

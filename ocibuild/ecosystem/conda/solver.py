@@ -109,6 +109,11 @@ class Solver:
         )
         return [json.loads(record.to_json()) for records in found for record in records if is_wanted(record.url)]
 
+    def offered(self, names: Iterable[str]) -> set[str]:
+        """Which of these packages a channel has, in any version; raises as :meth:`solve`."""
+        wanted = set(names)
+        return {str(record["name"]) for record in self.find(wanted, lambda _: True)} if wanted else set()
+
     def unmet(self, records: Iterable[Record]) -> list[tuple[str, str]]:
         """The virtual packages that records need and the target lacks: the package's name, and what it needs."""
         rattler = load_rattler()
