@@ -167,18 +167,22 @@ class CondaLockFile:
     """A lock that another tool made, as text; ``path`` is relative to the repository's root.
 
     ``kind`` is the format: ``conda-lock.yml``, ``pixi.lock``, or a list that begins with ``@EXPLICIT``. ``environment``
-    is the one that is meant where the lock holds several, as ``pixi.lock`` does.
+    is the one that is meant where the lock holds several, as ``pixi.lock`` does. ``subdir`` is conda's name of the
+    platform that the file is for by its name, empty where it says so itself.
     """
 
     kind: Literal["conda-lock", "pixi", "explicit"]
     path: str
     text: str
     environment: str = "default"
+    subdir: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CondaAsks:
     """All that is asked of conda for one environment: either ``packages`` of ``channels``, or what a lock holds.
+
+    ``locks`` are one lock, or one for each of several platforms.
 
     ``channels`` are in the order of their priority; none means those that this machine's user has set up, or conda's
     default. ``variables`` are what activating the environment sets (environment.yml, ``variables``). ``either`` comes
@@ -187,14 +191,14 @@ class CondaAsks:
 
     packages: tuple[CondaAsk, ...] = ()
     channels: tuple[CondaChannelAsk, ...] = ()
-    lock: CondaLockFile | None = None
+    locks: tuple[CondaLockFile, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
     either: tuple[EitherAsk, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """True where nothing is asked."""
-        return not self.packages and not self.either and self.lock is None
+        return not self.packages and not self.either and not self.locks
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,10 @@ def asked(packages: PackageAsks, options: BuildOptions) -> dict[str, Origin]:
 
 def _conda(asks: CondaAsks, options: BuildOptions) -> dict[str, Origin]:
     found = {f"conda {' '.join(ask.text.split())}": ask.origin for ask in asks.packages}
-    if asks.lock is not None:
-        digest = hashlib.sha256(asks.lock.text.encode()).hexdigest()
-        found[f"conda lock {digest}"] = Origin(asks.lock.path)
+    for lock in asks.locks:
+        found[f"conda lock {hashlib.sha256(lock.text.encode()).hexdigest()}"] = Origin(lock.path)
+    for either in asks.either:
+        found[f"conda {' '.join(either.conda.text.split())}"] = either.conda.origin
     if not asks.is_empty:
         facts = {"cuda": options.cuda, "archspec": options.archspec}
         found |= {f"conda {name} {value}": Origin(f"--{name}") for name, value in facts.items() if value}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ocibuild.core.asks import CondaAsk, CondaAsks, CondaChannelAsk, Origin, RequirementsFile
+from ocibuild.core.asks import CondaAsk, CondaAsks, CondaChannelAsk, CondaLockFile, Origin, RequirementsFile
 
 __all__ = ["CondaDependency", "CondaEnvironment"]
 
@@ -28,7 +28,8 @@ class CondaEnvironment:
 
     ``channels`` is empty where none is named; ``channel_origins`` are where each is. ``pip`` is the list below ``pip:``
     as a requirements file with the lines at their own numbers, None where there is none. ``prefix`` and ``name`` are
-    not kept: an image has one place for its environment. Source: conda's documentation, "Creating an environment file
+    not kept: an image has one place for its environment. Where there are ``locks``, they say which packages there are,
+    and ``dependencies`` and ``pip`` are empty. Source: conda's documentation, "Creating an environment file
     manually".
     """
 
@@ -38,6 +39,7 @@ class CondaEnvironment:
     pip: RequirementsFile | None = None
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     channel_origins: tuple[Origin, ...] = ()
+    locks: tuple[CondaLockFile, ...] = ()
 
     @property
     def asks(self) -> CondaAsks:
@@ -46,6 +48,7 @@ class CondaEnvironment:
         return CondaAsks(
             packages=tuple(CondaAsk(each.text, each.origin) for each in self.dependencies),
             channels=tuple(CondaChannelAsk(*each) for each in zip(self.channels, origins, strict=False)),
+            locks=self.locks,
             variables=tuple(self.variables.items()),
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ocibuild.core.errors import RepositoryError
+from ocibuild.spec.conda_lock import CONDA_LOCKS
 from ocibuild.spec.config_files import ConfigFiles
 from ocibuild.spec.python_project import PythonProject, read_python_project
 from ocibuild.spec.runtime_txt import Runtime
@@ -90,6 +91,8 @@ def _python(files: ConfigFiles, runtime: Runtime | None) -> Detection:
         return Detection(Buildpack.CONDA)
     if name in ("", "python") and files.found("Pipfile", "Pipfile.lock"):
         return Detection(Buildpack.PIPENV, runtime)
+    if name in ("", "python") and not files.has("requirements.txt") and files.found(*CONDA_LOCKS):
+        return Detection(Buildpack.CONDA, runtime)
     project = read_python_project(files)
     decided = name == "python" if name else project.package is not None or files.has("requirements.txt")
     return Detection(Buildpack.PYTHON, runtime, project, is_default=not decided)

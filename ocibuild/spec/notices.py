@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ocibuild.spec.conda_lock import CONDA_LOCKS
 from ocibuild.spec.config_files import ConfigFiles
 from ocibuild.spec.detection import Buildpack
 from ocibuild.spec.python_lock import PYTHON_LOCKS
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["notices"]
 
-_UNREAD = ("conda-lock.yml", "pixi.lock", "renv.lock", "flake.nix", "requirements3.txt")
+_UNREAD = (*CONDA_LOCKS, "renv.lock", "flake.nix", "requirements3.txt")
 
 
 def notices(spec: "RepositorySpec", files: ConfigFiles, *, is_binder: bool) -> Iterator[str]:
@@ -31,8 +32,11 @@ def notices(spec: "RepositorySpec", files: ConfigFiles, *, is_binder: bool) -> I
         else:
             yield f"{path}: not used in a repository of the kind '{spec.buildpack}' (--compose adds up all files)"
     yield from _code_notices(spec, files, is_binder=is_binder)
+    locks = {lock.path for lock in spec.conda.locks} if spec.conda else set()
+    if locks and spec.conda and spec.conda.file not in locks:
+        yield f"{min(locks)}: is what conda packages are taken from; {spec.conda.file} is not solved"
     for name in _UNREAD:
-        if files.has(name):
+        if files.has(name) and files.path(name) not in locks:
             yield f"{files.path(name)}: not read"
 
 

@@ -7,6 +7,7 @@ from ocibuild.core.asks import AptAsk, Origin, PipAsks, RequirementsFile
 from ocibuild.core.errors import MachineError, RepositoryError
 from ocibuild.spec.apt_txt import parse_apt_txt
 from ocibuild.spec.conda_environment import CondaEnvironment
+from ocibuild.spec.conda_lock import read_conda_locks
 from ocibuild.spec.config_files import ConfigFiles
 from ocibuild.spec.detection import Buildpack, Detection, detect
 from ocibuild.spec.ignore import IGNORE_FILES, IgnoreRules
@@ -134,12 +135,15 @@ class _Reading:
         )
 
     def _environment(self) -> CondaEnvironment | None:
+        """The file's; a lock beside it says instead which packages there are."""
+        locks = read_conda_locks(self.files)
         path = self.files.found("environment.yml", "environment.yaml")
         if path is None:
-            return None
+            return CondaEnvironment(locks[0].path, locks=locks) if locks else None
         from ocibuild.spec.environment_yml import parse_environment_yml  # noqa: PLC0415 - imports the reader of YAML
 
-        return parse_environment_yml(self.files.text(path) or "", file=path)
+        environment = parse_environment_yml(self.files.text(path) or "", file=path)
+        return replace(environment, dependencies=(), pip=None, locks=locks) if locks else environment
 
     def _pip(self, pipenv: PipenvProject | None, *, has_requirements: bool) -> PipAsks:
         """What requirements files and what stands for one ask; a lock only counts without a ``requirements.txt``."""

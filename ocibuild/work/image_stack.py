@@ -18,11 +18,13 @@ from ocibuild.work.apt_layers import AptLayers
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.catalogue_files import catalogue_fragments
 from ocibuild.work.conda_layers import CondaLayers
+from ocibuild.work.conda_resolution import provided_distributions
 from ocibuild.work.contents import FragmentContents
 from ocibuild.work.editable import editable_entries
 from ocibuild.work.frame import SOURCE_LAYER, Ground
 from ocibuild.work.layers import FragmentRecipe, LayerMaker, MadeLayer
 from ocibuild.work.machine import Machine
+from ocibuild.work.pip_overrides import replaced_files
 from ocibuild.work.python_layers import PythonLayers
 from ocibuild.work.refill import source_recipe
 from ocibuild.work.stack import PackageLayers, entries_fragment, table_of, tables_of
@@ -49,6 +51,7 @@ _ACCOUNTS = "accounts and removals"
 _STATE = "the state of the Debian packages"
 _ENVIRONMENT = "the Python environment"
 _CONDA_ENVIRONMENT = "the conda environment"
+_REPLACED = "what pip replaces of the conda environment"
 _CATALOGUE = "files of the catalogue's layers"
 _RECORDS = "the lock and the catalogue"
 
@@ -171,8 +174,13 @@ class ImageStack:
         build, wheels = self._build, packages[Ecosystem.PIP]
         if self._python is None or build.target is None:
             return layers, view
+        own = []
+        gone = replaced_files(build.of(Ecosystem.PIP), provided_distributions(build.lock.packages), view, build.target)
+        if gone:
+            own = [self._single(view, _REPLACED, [entries_fragment(_REPLACED, gone)])]
+            view = view.extended(tables_of(own))
         self._refuse_conflicts(view, wheels)
-        own = list(wheels)
+        layers, own = layers + own, list(wheels)
         if not build.target.owns_prefix:
             below = Digest.of(" ".join([str(below_packages(build)), *(layer.key for layer in layers)]).encode())
             environment = [self._python.environment(lambda: view, below=below)]

@@ -20,8 +20,9 @@ from ocibuild.ecosystem.conda.channel import without_credentials
 from ocibuild.ecosystem.conda.record import NOARCH
 from ocibuild.ecosystem.conda.selection import locked_packages
 from ocibuild.ecosystem.conda.solver import Record, Solver, load_rattler, reading_errors
+from ocibuild.ecosystem.conda.target import CondaTarget
 
-__all__ = ["LockFilePackages", "read_lock_file"]
+__all__ = ["LockFilePackages", "lock_for", "read_lock_file"]
 
 _FILE_NAMES = {"conda-lock": "conda-lock.yml", "pixi": "pixi.lock"}
 _PACKAGE_URL = re.compile(
@@ -46,6 +47,18 @@ class _Listed:
 
     record: Record
     origin: Origin
+
+
+def lock_for(locks: Sequence[CondaLockFile], target: CondaTarget) -> CondaLockFile:
+    """The lock for the target's platform; a RepositoryError where there are only others."""
+    found = next((lock for lock in locks if lock.subdir in ("", target.subdir)), None)
+    if found is None:
+        raise RepositoryError(
+            f"there are locks for {', '.join(lock.subdir for lock in locks)}, and none for {target.subdir}",
+            file=locks[0].path,
+            hint="lock for this platform too",
+        )
+    return found
 
 
 def read_lock_file(lock: CondaLockFile, solver: Solver) -> LockFilePackages:

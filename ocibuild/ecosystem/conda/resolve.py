@@ -62,15 +62,15 @@ def resolve(
         return CondaResolution()
     # Imported here: a build with nothing to do imports this module, and resolves nothing.
     from ocibuild.ecosystem.conda.channel import Channels  # noqa: PLC0415 - see above
-    from ocibuild.ecosystem.conda.lock_file import read_lock_file  # noqa: PLC0415 - see above
+    from ocibuild.ecosystem.conda.lock_file import lock_for, read_lock_file  # noqa: PLC0415 - see above
     from ocibuild.ecosystem.conda.selection import locked_packages, preferred_records  # noqa: PLC0415 - see above
     from ocibuild.ecosystem.conda.solver import Solver  # noqa: PLC0415 - see above
 
     specs = [(ask.text, ask.origin) for ask in asks.packages]
     channels = Channels(asks.channels, settings, specs=specs, folder=folder, variables=variables)
     solver = Solver(channels, target, cache_folder, offline or settings.is_offline, settings.verifies_tls, retries)
-    if asks.lock is not None:
-        locked = read_lock_file(asks.lock, solver)
+    if asks.locks:
+        locked = read_lock_file(lock_for(asks.locks, target), solver)
         known = {package.name for package in locked.packages}
         others = _of_pip(each for each in asks.either if package_name(each.conda.text) not in known)
         return CondaResolution(locked.packages, channels.addresses, pip=locked.pip.joined(others))

@@ -24,7 +24,7 @@ def test_an_environment_is_asked_with_its_lines() -> None:
     assert asks.packages == (CondaAsk("python=3.12", at(7)), CondaAsk("numpy >=2", at(8)))
     assert asks.channels == (CondaChannelAsk("conda-forge", at(3)), CondaChannelAsk("https://host/team", at(4)))
     assert asks.variables == (("A", "b"),)
-    assert asks.lock is None
+    assert asks.locks == ()
 
 
 def test_an_empty_file_asks_for_nothing() -> None:

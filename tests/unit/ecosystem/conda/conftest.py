@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ocibuild.core.asks import CondaAsk, CondaAsks, CondaChannelAsk, CondaLockFile, Origin
+from ocibuild.core.asks import CondaAsk, CondaAsks, CondaChannelAsk, CondaLockFile, EitherAsk, Origin
 from ocibuild.core.digest import Digest
 from ocibuild.core.package import Ecosystem, LockedPackage
 from ocibuild.core.platform import Platform
@@ -28,6 +28,7 @@ class Environment:
         self.settings = CondaSettings()
         self.options: dict[str, Any] = {"retries": 0}
         self.lock: CondaLockFile | None = None
+        self.either: tuple[EitherAsk, ...] = ()
 
     def channel(self, name: str, recipes: Sequence[Recipe]) -> str:
         """Write a channel; its address."""
@@ -39,7 +40,7 @@ class Environment:
         if "nodefaults" not in channels:
             channel_asks.append(CondaChannelAsk("nodefaults", Origin("environment.yml", 9)))
         return resolve(
-            CondaAsks(tuple(asks), tuple(channel_asks), self.lock), self.target, self.settings,
+            CondaAsks(tuple(asks), tuple(channel_asks), (self.lock,) if self.lock else (), either=self.either), self.target, self.settings,
             folder=self.folder / "repository", cache_folder=self.folder / "cache", **self.options,
         )  # fmt: skip
 

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from ocibuild.core.asks import CondaAsk, EitherAsk, Origin
 from ocibuild.core.errors import BuildError, MachineError, NetworkError, RepositoryError
 from ocibuild.core.package import Ecosystem
 from ocibuild.core.platform import Platform
@@ -317,3 +318,18 @@ def test_the_address_of_a_package_is_no_spec(environment: Environment, server: S
         with pytest.raises(RepositoryError, match="CHANNEL::NAME"):
             environment.resolve([f"{server.url}/team"], text)
     assert server.requests == []
+
+
+def test_what_no_channel_has_is_asked_of_pip(environment: Environment) -> None:
+    channel = environment.channel("team", [Recipe("app"), Recipe("jupyter-lab", "4.1"), Recipe("jupyter-lab", "5.0")])
+    origin = Origin("jupyter/layer.toml", 7)
+    environment.either = (
+        EitherAsk(CondaAsk("jupyter-lab <5", origin), "jupyter_lab<5"),
+        EitherAsk(CondaAsk("offline", origin), "offline>=1"),
+        EitherAsk(CondaAsk("pip", origin)),
+    )
+    found = environment.resolve([channel], "app")
+    assert versions(found) == {"app": "1.0", "jupyter-lab": "4.1"}
+    assert found.pip.requirements == (("offline>=1", origin),)
+    lab = next(package for package in found.packages if package.name == "jupyter-lab")
+    assert (lab.requested, lab.why) == (True, ("jupyter/layer.toml:7",))
