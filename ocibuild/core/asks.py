@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from ocibuild.core.origin import Origin
+from ocibuild.core.r_asks import RAsks
+
 __all__ = [
     "AptAsk",
     "AptSourceAsk",
@@ -19,17 +22,6 @@ __all__ = [
     "RequirementsFile",
     "StepAsk",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """A line of a file, as messages and ``why`` name it: ``apt.txt:3``."""
-
-    file: str
-    line: int | None = None
-
-    def __str__(self) -> str:
-        return self.file if self.line is None else f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,3 +200,4 @@ class PackageAsks:
     apt: tuple[AptAsk, ...] = ()
     conda: CondaAsks = field(default_factory=CondaAsks)
     pip: PipAsks = field(default_factory=PipAsks)
+    r: RAsks = field(default_factory=RAsks)

@@ -6,7 +6,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["apt_defaults", "conda_defaults", "deposit_defaults"]
+__all__ = ["apt_defaults", "conda_defaults", "deposit_defaults", "r_defaults"]
 
 
 @cache
@@ -25,6 +25,12 @@ def conda_defaults() -> Mapping[str, Any]:
 def deposit_defaults() -> Mapping[str, Any]:
     """The addresses of archives of research data, without a slash at the end; ``zenodo`` is a list."""
     return MappingProxyType(_tables()["deposits"])
+
+
+@cache
+def r_defaults() -> Mapping[str, str]:
+    """The address of the Posit-style ``repository`` of R packages, without a slash at the end."""
+    return MappingProxyType(_tables()["r"])
 
 
 def _tables() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal, Self
 
-from ocibuild.core.asks import Origin
+from ocibuild.core.origin import Origin
 
 __all__ = ["RAsk", "RAsks", "RPreference", "RRequirement", "RVersion"]
 
@@ -97,6 +97,7 @@ class RAsks:
     ``wanted`` is where R itself is asked for, None where it is not. ``version`` is the R that must be (``4.2``,
     ``4.2.2``), empty for any; ``day`` the day whose packages are meant. ``repositories`` are addresses, in their order;
     none means the public one. With ``preference`` ``debian`` a package of Debian comes first where it does.
+    ``compiles`` tells that code of the repository may want to compile R packages.
     """
 
     wanted: Origin | None = None
@@ -106,6 +107,7 @@ class RAsks:
     day: date | None = None
     repositories: tuple[str, ...] = ()
     preference: RPreference = "repository"
+    compiles: bool = False
 
     @property
     def is_empty(self) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from ocibuild.core.digest import Digest
+
 __all__ = ["Step"]
 
 
@@ -13,7 +15,8 @@ class Step:
 
     ``user`` is a name or number, with ``:GROUP`` or without, as the image's account files know it. ``environment`` adds
     to what the image's configuration has. ``keep`` are patterns of paths that are kept though they are usually noise.
-    With ``has_secrets`` it may read what the user gives to the repository's code.
+    With ``has_secrets`` it may read what the user gives to the repository's code. ``inputs`` are files that it may read
+    while it runs and that are in no layer: an absolute path -> what lies there.
     """
 
     name: str
@@ -25,3 +28,4 @@ class Step:
     network: bool = False
     keep: tuple[str, ...] = ()
     has_secrets: bool = True
+    inputs: Mapping[str, Digest] = field(default_factory=lambda: MappingProxyType({}))

@@ -3,6 +3,7 @@
 import hashlib
 
 from ocibuild.core.asks import CondaAsks, Origin, PackageAsks, RequirementsFile
+from ocibuild.core.r_asks import RAsks
 from ocibuild.spec.options import BuildOptions
 
 __all__ = ["asked"]
@@ -17,6 +18,7 @@ def asked(packages: PackageAsks, options: BuildOptions) -> dict[str, Origin]:
     pip = packages.pip
     asks = {f"apt {ask}": ask.origin for ask in packages.apt}
     asks |= _conda(packages.conda, options)
+    asks |= _r(packages.r)
     if options.apt_recommends:
         asks["apt recommends"] = Origin("ocibuild.toml")
     for source in options.apt_sources:
@@ -26,6 +28,18 @@ def asked(packages: PackageAsks, options: BuildOptions) -> dict[str, Origin]:
     for text, origin in pip.requirements:
         asks[f"pip {' '.join(text.split())}"] = origin
     return asks
+
+
+def _r(asks: RAsks) -> dict[str, Origin]:
+    if asks.wanted is None:
+        return {}
+    found = {f"r {ask}": ask.origin for ask in asks.packages}
+    found[f"r R {asks.version}".rstrip()] = asks.version_origin or asks.wanted
+    if asks.day is not None:
+        found[f"r as of {asks.day}"] = asks.version_origin or asks.wanted
+    if asks.preference != "repository":
+        found[f"r prefer {asks.preference}"] = Origin("ocibuild.toml")
+    return found
 
 
 def _conda(asks: CondaAsks, options: BuildOptions) -> dict[str, Origin]:

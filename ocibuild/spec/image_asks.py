@@ -10,6 +10,7 @@ from ocibuild.core.asks import AptAsk, CondaAsks, PackageAsks, PipAsks, Requirem
 from ocibuild.core.errors import RepositoryError
 from ocibuild.core.paths import DEFAULT_PATH
 from ocibuild.core.platform import Platform
+from ocibuild.core.r_asks import RAsks
 from ocibuild.spec.appendix import Appendix, AppendixEffect, parse_appendix
 from ocibuild.spec.catalogue import Account, CatalogueLayer, find_layer, shipped_layer
 from ocibuild.spec.conda_asks import conda_asks, conda_pip_file
@@ -47,6 +48,7 @@ class ImageAsks:
     layers: tuple[CatalogueLayer, ...]
     pip: PipAsks
     conda: CondaAsks = field(default_factory=CondaAsks)
+    r: RAsks = field(default_factory=RAsks)
     files_apt: tuple[AptAsk, ...] = ()
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     path: tuple[str, ...] = ()
@@ -68,7 +70,7 @@ class ImageAsks:
 
     def packages(self, suite: str) -> PackageAsks:
         """All packages that are asked for, on a base of this suite."""
-        return PackageAsks(self.apt(suite), self.conda, self.pip)
+        return PackageAsks(self.apt(suite), self.conda, self.pip, self.r)
 
     def environment(self, base: Mapping[str, str], platform: Platform, *, has_python: bool) -> dict[str, str]:
         """The variables of the image on a base with these, without what an appendix adds.
@@ -110,8 +112,9 @@ def read_image_asks(spec: RepositorySpec, options: BuildOptions, *, origin: tupl
     The layers for code come where code of the repository runs; what an appendix runs is the operator's.
     """
     profile = profile_named(options.profile or DEFAULT_PROFILE)
-    runs_code = bool(spec.post_build or options.steps or spec.project.package)
-    shipped = map(shipped_layer, profile.layer_names(runs_code=runs_code))
+    runs_code = bool(spec.post_build or options.steps or spec.project.package or spec.r.runs_code)
+    has_r = not spec.r.asks(options).is_empty
+    shipped = map(shipped_layer, profile.layer_names(runs_code=runs_code, has_r=has_r))
     return image_asks(spec, profile, [*shipped, *map(find_layer, options.layer_folders)], options, origin=origin)
 
 
@@ -142,12 +145,14 @@ def image_asks(
     start = spec.start if profile.is_binder else None
     if start is not None:
         variables["R2D_ENTRYPOINT"] = f"{folder}/{start}"
+    r_steps = spec.r.steps(installs_package=profile.is_binder)
     asks = ImageAsks(
         account,
         folder,
         _with_account(layers, account),
         _pip(spec, profile, layers),
         conda_asks(spec, layers, options, is_binder=profile.is_binder),
+        spec.r.asks(options),
         files_apt=spec.apt,
         variables=MappingProxyType(variables),
         path=path,
@@ -157,7 +162,7 @@ def image_asks(
         command=options.command or _last(layer.command for layer in layers),
         owned=tuple(dict.fromkeys(owned for layer in layers for owned in layer.owned)),
         executable=frozenset(filter(None, (spec.post_build, start))),
-        steps=(*(step for layer in layers for step in layer.steps), *options.steps),
+        steps=(*(step for layer in layers for step in layer.steps), *r_steps, *options.steps),
         post_build=spec.post_build,
         appendix=parse_appendix(options.appendix or "", file=_APPENDIX),
         said_environment=options.environment,

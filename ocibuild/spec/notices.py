@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["notices"]
 
-_UNREAD = (*CONDA_LOCKS, "renv.lock", "flake.nix", "requirements3.txt")
+_UNREAD = (*CONDA_LOCKS, "flake.nix", "requirements3.txt")
 
 
 def notices(spec: "RepositorySpec", files: ConfigFiles, *, is_binder: bool) -> Iterator[str]:
@@ -41,11 +41,15 @@ def notices(spec: "RepositorySpec", files: ConfigFiles, *, is_binder: bool) -> I
 
 
 def _code_notices(spec: "RepositorySpec", files: ConfigFiles, *, is_binder: bool) -> Iterator[str]:
-    if files.has("install.R") and spec.r_script is None:
+    if files.has("install.R") and spec.r.script is None:
         yield (
             f"{files.path('install.R')}: not run: Binder runs it only where runtime.txt names a day (r-2025-06-22), "
             "or there is a DESCRIPTION"
         )
+    if files.has("renv.lock") and spec.r.lock is None:
+        yield f"{files.path('renv.lock')}: not used in a repository of the kind '{spec.buildpack}' (--compose does)"
+    if spec.r.remotes:
+        yield f"DESCRIPTION: Remotes are not followed: install {', '.join(spec.r.remotes)} in install.R"
     if files.has("Dockerfile"):
         yield (
             f"{files.path('Dockerfile')}: its instructions are not followed: write what it installs into apt.txt and "
@@ -53,6 +57,8 @@ def _code_notices(spec: "RepositorySpec", files: ConfigFiles, *, is_binder: bool
         )
     if is_binder:
         return
+    if spec.r.description is not None:
+        yield f"{spec.r.description}: the package itself is not installed: what it needs is, and its files are there"
     if spec.project.package is not None:
         yield f"{spec.project.package.file}: the package itself is not installed: only its files are there"
     if spec.start is not None:

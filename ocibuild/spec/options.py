@@ -10,6 +10,7 @@ from typing import Any
 from ocibuild.core.asks import AptSourceAsk, StepAsk
 from ocibuild.core.errors import UsageError
 from ocibuild.core.platform import Platform
+from ocibuild.core.r_asks import RAsk, RPreference
 from ocibuild.layer.compression import Compression
 
 __all__ = [
@@ -58,6 +59,9 @@ class BuildOptions:
     ``cuda`` is the newest CUDA that the driver will support, ``archspec`` the processor that may be relied on; both are
     for conda's solver. With ``pip_overrides`` pip may replace what conda brings.
 
+    ``r_repositories`` are addresses of R packages, instead of the public one's. With ``r_preinstall`` packages that
+    ``install.R`` names literally are placed before it runs.
+
     With ``compose`` every configuration file counts, and not only those of the first kind that matches. ``appendix`` is
     text of a Dockerfile (:mod:`.appendix`). ``repository_folder`` is where the repository goes in the image.
     """
@@ -91,6 +95,10 @@ class BuildOptions:
     apt_recommends: bool = False
     apt_sources: tuple[AptSourceAsk, ...] = ()
     pip_options: tuple[str, ...] = ()
+    r_packages: tuple[RAsk, ...] = ()
+    r_repositories: tuple[str, ...] = ()
+    r_preference: RPreference | None = None
+    r_preinstall: bool = False
     steps: tuple[StepAsk, ...] = ()
     skip_steps_on: tuple[Platform, ...] = ()
     sandbox: str | None = None

@@ -12,19 +12,20 @@ __all__ = ["PROFILES_BY_NAME", "Profile", "profile_named"]
 class Profile:
     """The layers of the catalogue that an image gets, in their order, and what counts in a repository.
 
-    ``code_layers`` come with them where code of the repository runs in the build. With ``is_binder`` the rules are
-    repo2docker's: a Dockerfile decides, the repository's own package is installed, ``start`` is started,
-    ``.dockerignore`` keeps files out, and the labels say what was built.
+    ``code_layers`` come with them where code of the repository runs in the build, ``r_layers`` where R is asked for.
+    With ``is_binder`` the rules are repo2docker's: a Dockerfile decides, the repository's own package is installed,
+    ``start`` is started, ``.dockerignore`` keeps files out, and the labels say what was built.
     """
 
     name: str
     layers: tuple[str, ...]
     code_layers: tuple[str, ...] = ()
+    r_layers: tuple[str, ...] = ()
     is_binder: bool = False
 
-    def layer_names(self, *, runs_code: bool) -> tuple[str, ...]:
-        """The layers of an image in whose build code of the repository runs, or does not."""
-        return (*self.layers, *(self.code_layers if runs_code else ()))
+    def layer_names(self, *, runs_code: bool, has_r: bool = False) -> tuple[str, ...]:
+        """The layers of an image; whether code of the repository runs in its build, and whether it has R."""
+        return (*self.layers, *(self.code_layers if runs_code else ()), *(self.r_layers if has_r else ()))
 
 
 _PROFILES = (
@@ -32,9 +33,10 @@ _PROFILES = (
         "binder",
         ("user", "locale", "tools", "binder", "jupyter", "entrypoint"),
         code_layers=("buildpack",),
+        r_layers=("r", "r-kernel"),
         is_binder=True,
     ),
-    Profile("plain", ("user",)),
+    Profile("plain", ("user",), r_layers=("r",)),
 )
 PROFILES_BY_NAME = MappingProxyType({profile.name: profile for profile in _PROFILES})
 

@@ -18,6 +18,7 @@ from ocibuild.spec.python_ask import PythonAsk
 from ocibuild.spec.python_lock import read_python_lock
 from ocibuild.spec.python_project import PythonProject, read_python_project
 from ocibuild.spec.python_version import parse_python_version
+from ocibuild.spec.r_environment import REnvironment, read_r_files
 from ocibuild.spec.requirements import read_requirements
 from ocibuild.spec.runtime_txt import Runtime
 from ocibuild.spec.settings import parse_settings
@@ -33,9 +34,9 @@ class RepositorySpec:
     """What the configuration files of a repository say, as far as they count. ``notices`` are worth telling the user.
 
     ``config_folder`` is ``binder``, ``.binder`` or ``""``. ``pip`` holds what files ask for, and not the repository's
-    own package, which ``project`` tells of. ``conda`` is None where no environment counts. ``r_script`` and
-    ``r_description`` are the paths of ``install.R`` and ``DESCRIPTION``, ``post_build`` and ``start`` those of the
-    files with these names, None where there is none that counts.
+    own package, which ``project`` tells of. ``conda`` is None where no environment counts, ``r`` is empty
+    where nothing asks for R. ``post_build`` and ``start`` are the paths of the files with these names, None where there
+    is none that counts.
     """
 
     options: BuildOptions = field(default_factory=BuildOptions)
@@ -47,8 +48,7 @@ class RepositorySpec:
     project: PythonProject = field(default_factory=PythonProject)
     conda: CondaEnvironment | None = None
     runtime: Runtime | None = None
-    r_script: str | None = None
-    r_description: str | None = None
+    r: REnvironment = field(default_factory=REnvironment)
     post_build: str | None = None
     start: str | None = None
     ignored: IgnoreRules = field(default_factory=IgnoreRules)
@@ -91,7 +91,7 @@ def refuse_unsupported(spec: RepositorySpec) -> None:
     Building on would make an image that is silently less than what was asked for.
     """
     refused = []
-    if spec.buildpack not in (Buildpack.CONDA, Buildpack.PIPENV, Buildpack.PYTHON):
+    if spec.buildpack not in (Buildpack.CONDA, Buildpack.PIPENV, Buildpack.PYTHON, Buildpack.R):
         refused.append(f"it is a {spec.buildpack}")
     if refused:
         raise MachineError(
@@ -127,8 +127,7 @@ class _Reading:
             python=self._python(pipenv, conda, project),
             project=project if has_requirements else PythonProject(),
             conda=conda,
-            r_script=files.found("install.R") if is_r else None,
-            r_description="DESCRIPTION" if is_r and files.is_top and files.has("DESCRIPTION") else None,
+            r=read_r_files(files, self.found.runtime, counts=is_r, lock_counts=self.found.is_default),
             post_build=files.found("postBuild"),
             start=files.found("start"),
             ignored=self._ignored(),

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from ocibuild.core.asks import AptSourceAsk, Origin
 from ocibuild.core.errors import UsageError
 from ocibuild.core.platform import Platform
+from ocibuild.core.r_asks import RAsk, RRequirement
 from ocibuild.layer.compression import Compression
 from ocibuild.spec.options import (
     MOST_JOBS,
@@ -54,6 +56,8 @@ class _Settings(TableReader):
                 members |= self._apt(self.table(key, member))
             elif key == "pip":
                 members |= self._pip(self.table(key, member))
+            elif key == "r":
+                members |= self._r(self.table(key, member))
             elif key == "step":
                 members["steps"] = self.steps(member)
             elif key in readers:
@@ -64,7 +68,7 @@ class _Settings(TableReader):
                     raise self.error(key, error.message, error.hint) from error
             else:
                 raise self.error(
-                    key, "no such option", f"known options: {', '.join(sorted([*readers, 'apt', 'pip', 'step']))}"
+                    key, "no such option", f"known options: {', '.join(sorted([*readers, 'apt', 'pip', 'r', 'step']))}"
                 )
         return BuildOptions(**members)
 
@@ -140,6 +144,35 @@ class _Settings(TableReader):
             else:
                 lines += [f"--{key} {text}" for text in self.texts(key, value)]
         return {"pip_options": tuple(lines)}
+
+    def _r(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        self.known(table, ("packages", "repository", "prefer", "preinstall"), "[r]")
+        members: dict[str, Any] = {}
+        if "packages" in table:
+            texts = self.texts("packages", table["packages"])
+            members["r_packages"] = tuple(self._r_package(text) for text in texts)
+        if "repository" in table:
+            addresses = self.texts("repository", table["repository"])
+            members["r_repositories"] = tuple(address.rstrip("/") for address in addresses)
+            if not all(urlsplit(address).scheme in ("http", "https") for address in addresses):
+                raise self.error("repository", "must be http or https addresses, as in R's options(repos = )")
+        if "prefer" in table:
+            if table["prefer"] not in ("repository", "debian"):
+                raise self.error("prefer", "must be one of repository, debian")
+            members["r_preference"] = table["prefer"]
+        if "preinstall" in table:
+            members["r_preinstall"] = self.boolean("preinstall", table["preinstall"])
+        return members
+
+    def _r_package(self, text: str) -> RAsk:
+        """``dplyr``, ``dplyr@1.0.0`` as pak writes it, or ``dplyr (>= 1.0.0)`` as a DESCRIPTION does."""
+        name, at, version = text.partition("@")
+        try:
+            requirement = RRequirement.parse(f"{name} (== {version})" if at else text)
+        except ValueError as error:
+            hint = "write dplyr, dplyr@1.1.4 or dplyr (>= 1.1)"
+            raise self.error("packages", str(error), hint) from error
+        return RAsk(requirement, Origin(self.file, self.line("packages")))
 
     def _apt(self, table: Mapping[str, Any]) -> dict[str, Any]:
         members: dict[str, Any] = {}

@@ -20,6 +20,8 @@ from ocibuild.work.machine import Machine
 
 __all__ = ["DebianAnswer", "DebianResolver"]
 
+_STATUS = "var/lib/dpkg/status"
+
 
 @dataclass(frozen=True, slots=True)
 class DebianAnswer:
@@ -69,6 +71,13 @@ class DebianResolver:
             recommends=self._options.apt_recommends,
         )
         return _answer(found)
+
+    def versions(self, beginnings: Sequence[str], base: Base) -> Mapping[str, str]:
+        """The Debian packages whose names begin so, and the newest version of each; none where there is no Debian."""
+        if _STATUS not in base.view:
+            return {}
+        sources = self._sources(base)
+        return self._resolver.versions(beginnings, platform=base.platform, sources=sources)
 
     def _sources(self, base: Base) -> tuple[Source, ...]:
         return (

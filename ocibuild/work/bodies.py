@@ -30,7 +30,8 @@ class PackageBodies:
 
     ``addresses`` maps a source's name to its address on this machine; a package's URL is address and path, joined.
     ``urls`` are of packages that are elsewhere on this machine's sources, by SHA-256. ``clients`` are for ecosystems
-    whose servers are reached in another way than ``http`` does. Setting ``stopped`` ends downloads.
+    whose servers are reached in another way than ``http`` does, ``headers`` what they want to be sent when a download
+    begins. Setting ``stopped`` ends downloads.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class PackageBodies:
         *,
         http: HttpClient,
         clients: Mapping[Ecosystem, HttpClient] = MappingProxyType({}),
+        headers: Mapping[Ecosystem, Mapping[str, str]] = MappingProxyType({}),
         events: EventSink,
         urls: Mapping[str, str] = MappingProxyType({}),
         stopped: threading.Event | None = None,
@@ -52,6 +54,7 @@ class PackageBodies:
             ecosystem: Downloader(http=client, blobs=store.blobs, events=events)
             for ecosystem, client in clients.items()
         }
+        self._headers = headers
         self._futures: dict[str, Future[Path]] = {}
         self._pool = ThreadPoolExecutor(_MOST_AT_ONCE, "fetch")
         self._lock = threading.Lock()
@@ -124,7 +127,8 @@ class PackageBodies:
         url = self.url(package)
         if url.startswith("file:"):  # a wheel of the repository, or an index or folder of wheels on this machine
             return self._copy(Path(unquote(urlsplit(url).path)), package)
-        request = DownloadRequest((url,), package.digest, package.size_bytes, package.identity)
+        headers = self._headers.get(package.ecosystem, MappingProxyType({}))
+        request = DownloadRequest((url,), package.digest, package.size_bytes, package.identity, headers)
         downloader = self._downloaders.get(package.ecosystem, self._downloader)
         return downloader.fetch(request, stopped=self._stopped)
 

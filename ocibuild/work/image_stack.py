@@ -26,6 +26,7 @@ from ocibuild.work.layers import FragmentRecipe, LayerMaker, MadeLayer
 from ocibuild.work.machine import Machine
 from ocibuild.work.pip_overrides import replaced_files
 from ocibuild.work.python_layers import PythonLayers
+from ocibuild.work.r_layers import RLayers
 from ocibuild.work.refill import source_recipe
 from ocibuild.work.stack import PackageLayers, entries_fragment, table_of, tables_of
 from ocibuild.work.steps import StepRunner
@@ -81,6 +82,7 @@ class ImageStack:
         self._apt = apt_layers(build, self._base, bodies)
         self._conda = conda_layers(build, bodies)
         self._python = PythonLayers(build.target, build.account, bodies) if build.target else None
+        self._r = RLayers(build.of(Ecosystem.R), bodies)
         self.ground: Ground | None = None
 
     def made(self) -> list[MadeLayer]:
@@ -89,6 +91,7 @@ class ImageStack:
         layers, view = self._system(packages)
         layers, view = self._conda_environment(packages, layers, view)
         layers, view = self._python_environment(packages, layers, view)
+        layers, view = self._r_library(packages, layers, view)
         files = self._files(view)
         layers += files
         view = view.extended(tables_of(files))
@@ -112,6 +115,7 @@ class ImageStack:
             fragment_of[Ecosystem.CONDA] = self._conda.fragment
         if self._python is not None:
             fragment_of[Ecosystem.PIP] = self._python.fragment
+        fragment_of[Ecosystem.R] = self._r.fragment
         package_layers = PackageLayers(self._maker, self._bodies, self._base, self._owners)
         for _ in range(_MOST_ROUNDS):
             pairs = list(zip(packed, package_layers.make(packed, fragment_of), strict=True))
@@ -189,6 +193,17 @@ class ImageStack:
         if winners is not None:
             own.append(self._single(view, "files that several wheels carry", [winners]))
         return layers + own, view.extended(tables_of(own))
+
+    def _r_library(self, packages: _Made, layers: list[MadeLayer], view: View) -> tuple[list[MadeLayer], View]:
+        """R packages that are placed, and those that are built on them."""
+        own = packages[Ecosystem.R]
+        self._refuse_conflicts(view, own)
+        layers, view = layers + own, view.extended(tables_of(own))
+        step = self._r.source_step()
+        if step is not None:
+            self._r.fetch_sources()
+            layers, view = self._stepped(step, layers, view)
+        return layers, view
 
     def _stepped(
         self, step: Step, layers: list[MadeLayer], view: View, *, modified: int = FIXED_TIME

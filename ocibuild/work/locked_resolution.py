@@ -8,10 +8,13 @@ from ocibuild.core.asks import PackageAsks, PipAsks
 from ocibuild.core.errors import RepositoryError
 from ocibuild.core.package import Ecosystem, LockedPackage
 from ocibuild.core.platform import Platform
+from ocibuild.core.r_asks import RAsks
 from ocibuild.ecosystem.pip.source import is_built
 from ocibuild.ecosystem.pip.target import PythonTarget
+from ocibuild.ecosystem.r.target import RTarget
 from ocibuild.lock import PlatformLock
 from ocibuild.work.base import Base
+from ocibuild.work.r_repositories import machine_addresses
 from ocibuild.work.resolution import OnDebs, Resolution, Resolver
 
 __all__ = ["LockedResolver"]
@@ -52,6 +55,8 @@ class LockedResolver:
         addresses = dict(self.resolver.apt.addresses(base)) if of_apt else {}
         conda = [package for package in lock.packages if package.ecosystem is Ecosystem.CONDA]
         urls = self._conda_urls(conda, asks)
+        if not asks.r.is_empty:
+            addresses |= self._r_addresses(asks.r, base, lock)
         pip = asks.pip
         if not pip.is_empty or any(package.ecosystem is Ecosystem.PIP for package in lock.packages):
             target = self._target(base, lock)
@@ -68,6 +73,19 @@ class LockedResolver:
                 urls |= {each.digest.hex: found.addresses[each.source] + each.path for each in found.packages}
             lock = replace(lock, packages=self._with_wheels(lock, pip, base, target, addresses, folder_in_image))
         return self._resolution(lock, addresses, urls)
+
+    def _r_addresses(self, asks: RAsks, base: Base, lock: PlatformLock) -> dict[str, str]:
+        target = self.resolver.r.target(asks, base, lock)
+        locked = lock.target.get("r")
+        if target.version != locked:
+            raise RepositoryError(f"the lock is for R {locked}, and {base.name} has {target.version}", file=self.file)
+        environment = self.resolver.machine.environment
+        found = machine_addresses(asks, target.codename, environment, lock=lock)
+        return {name: f"{address}/" for name, address in found.items()}
+
+    def r_of(self, base: Base, lock: PlatformLock) -> RTarget | None:
+        """As of :meth:`RResolver.r_of`."""
+        return self.resolver.r_of(base, lock)
 
     def _conda_urls(self, packages: Sequence[LockedPackage], asks: PackageAsks) -> dict[str, str]:
         """Where this machine has the conda packages that the store lacks; nobody is asked for it."""

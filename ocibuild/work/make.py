@@ -42,6 +42,8 @@ from ocibuild.work.places import open_local_source, registry_reference
 from ocibuild.work.platform_build import PlatformBuild
 from ocibuild.work.push_ahead import PushAhead
 from ocibuild.work.python_resolution import PythonResolver
+from ocibuild.work.r_repositories import repository_variables
+from ocibuild.work.r_resolution import RResolver
 from ocibuild.work.remote import Remote, open_remote
 from ocibuild.work.resolution import Resolution, Resolver
 from ocibuild.work.steps import StepSettings, secret_mounts
@@ -159,6 +161,7 @@ class Workshop:
             requirements = read_requirements(request.asks.pip, folder=request.folder, variables=options.environment)
             python_http = python_http.reaching(merged(settings, requirements).reach)
         self.clients = {Ecosystem.APT: debian.http, Ecosystem.PIP: python_http}
+        self._headers: dict[Ecosystem, Mapping[str, str]] = {}
         self._resolver: Resolver | LockedResolver = Resolver(
             machine,
             options,
@@ -166,6 +169,7 @@ class Workshop:
             debian,
             PythonResolver(machine.store, machine.environment, machine.events, python_http),
             CondaResolver(machine.store, machine.environment, machine.events, machine.remote.http),
+            RResolver(machine, options, debian),
             self.bodies,
             build_root=self._wheel_root,
             builds=builds,
@@ -195,6 +199,7 @@ class Workshop:
             resolution.addresses if resolution else {},
             http=self.machine.remote.http,
             clients=self.clients,
+            headers=self._headers,
             events=self.machine.events,
             urls=resolution.urls if resolution else {},
             stopped=self._stopped,
@@ -226,6 +231,9 @@ class Workshop:
         needs_python = has_wheels or not asks.pip.is_empty
         target = self._resolver.python_of(base, resolution.lock) if needs_python else None
         _refuse_other_python(request.python, target, base)
+        r = None if asks.r.is_empty else self._resolver.r_of(base, resolution.lock)
+        if r is not None:
+            self._headers[Ecosystem.R] = {"User-Agent": r.user_agent}
         lock = replace(
             resolution.lock,
             base_digest=None if base_lock else base.digest,
@@ -248,13 +256,17 @@ class Workshop:
         request, asks = self._request, self._request.asks
         has_python = target is not None or not asks.conda.is_empty
         environment = asks.environment(base.config.environment, platform, has_python=has_python)
+        arguments = asks.arguments()
+        if not asks.r.is_empty:
+            public, here = repository_variables(asks.r, base.view, self.machine.environment)
+            environment, arguments = {**public, **environment}, {**arguments, **here}
         effect = asks.appended(environment)
         steps = repository_steps(
             asks.steps,
             post_build=asks.post_build,
             user=asks.account.name,
             folder=asks.repository_folder,
-            arguments=asks.arguments(),
+            arguments=arguments,
             appended=effect.steps,
         )
         return PlatformBuild(
@@ -320,6 +332,7 @@ class Workshop:
 def _expected(asks: PackageAsks) -> tuple[Ecosystem, ...]:
     """The ecosystems that will have packages beside Debian's."""
     is_empty = {Ecosystem.CONDA: asks.conda.is_empty, Ecosystem.PIP: asks.pip.is_empty}
+    is_empty[Ecosystem.R] = not asks.r.packages
     return tuple(ecosystem for ecosystem, nothing in is_empty.items() if not nothing)
 
 

@@ -31,6 +31,7 @@ from ocibuild.work.image_stack import (
 from ocibuild.work.layers import FragmentRecipe, LayerMaker
 from ocibuild.work.machine import Machine
 from ocibuild.work.python_layers import PythonLayers
+from ocibuild.work.r_layers import RLayers, placed_packages
 from ocibuild.work.recall import state_key
 from ocibuild.work.stack import PackageLayers, table_of
 from ocibuild.work.steps import StepSettings
@@ -79,7 +80,8 @@ class PlatformBuild:
 
     def packed(self) -> tuple[PackedLayer, ...]:
         """The package layers of the image, as the plan shows them."""
-        return pack(self.lock.packages, most_layers=self._most_package_layers, shared=self._shared)
+        packages = placed_packages(self.lock.packages)
+        return pack(packages, most_layers=self._most_package_layers, shared=self._shared)
 
     @property
     def _shared(self) -> Shared:
@@ -109,6 +111,7 @@ class PlatformBuild:
             fragments[Ecosystem.CONDA.value] = conda.fragment
         if self.target is not None:
             fragments[Ecosystem.PIP.value] = PythonLayers(self.target, self.account, bodies).fragment
+        fragments[Ecosystem.R.value] = RLayers(self.of(Ecosystem.R), bodies).fragment
         return fragments
 
     def begin_debs(self, maker: LayerMaker, bodies: PackageBodies, *, expected: Collection[Ecosystem]) -> None:

@@ -12,10 +12,12 @@ from ocibuild.core.errors import MachineError, OcibuildError, RepositoryError
 from ocibuild.core.package import Ecosystem
 from ocibuild.core.paths import DEFAULT_PATH
 from ocibuild.core.platform import Platform
+from ocibuild.core.r_asks import RAsks
 from ocibuild.ecosystem.apt.database import DpkgDatabase
 from ocibuild.ecosystem.conda.channel import without_credentials
 from ocibuild.ecosystem.pip.source import PythonSource
 from ocibuild.ecosystem.pip.target import Libc, PythonTarget, debian_python, find_libc, find_python
+from ocibuild.ecosystem.r.target import RTarget
 from ocibuild.lock import Lock, PlatformLock
 from ocibuild.spec.options import BuildOptions
 from ocibuild.work.apt_resolution import DebianResolver
@@ -24,6 +26,8 @@ from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.conda_resolution import CondaResolver, conda_python, provided_distributions
 from ocibuild.work.machine import Machine
 from ocibuild.work.python_resolution import PythonResolver, unbuildable
+from ocibuild.work.r_repositories import REPOSITORY_VARIABLE
+from ocibuild.work.r_resolution import RAnswer, RResolver
 from ocibuild.work.recall import DEFAULT_MAX_AGE_SECONDS, state_key
 
 if TYPE_CHECKING:
@@ -74,6 +78,7 @@ class Resolver:
     apt: DebianResolver
     python: PythonResolver
     conda: CondaResolver
+    r: RResolver
     bodies: Callable[[], PackageBodies]
     build_root: "Callable[[Base, PlatformLock, Mapping[str, str]], StepRoot] | None" = None
     builds: bool = True
@@ -107,6 +112,7 @@ class Resolver:
             "packages",
             [[str(ask), str(ask.origin)] for ask in asks.apt],
             self._conda_state(asks.conda),
+            "" if asks.r.is_empty else state_key(repr(asks.r), self.machine.environment.get(REPOSITORY_VARIABLE)),
             [[file.path, file.text] for file in (*pip.files, *pip.included, *pip.preferred)],
             [[text, str(origin)] for text, origin in pip.requirements],
             [str(base.digest), str(platform), str(options.as_of), options.apt_recommends, folder_in_image],
@@ -130,18 +136,12 @@ class Resolver:
         missing: tuple[PythonSource, ...] = ()
         lock = PlatformLock(base.recorded_name, base.digest)
         addresses: dict[str, str] = {}
-        if apt and _STATUS not in base.view:
-            raise RepositoryError(
-                f"{apt[0]} cannot be installed in the base {base.name}, which {_why_no_debian(base)}",
-                file=apt[0].origin.file,
-                line=apt[0].origin.line,
-                hint="it needs a base of Debian or Ubuntu, such as --base apt:bookworm"
-                + ("; --profile plain asks for no packages of its own" if self.options.is_binder else ""),
-            )
+        self._refuse_no_debian(apt, base)
         apt = (*apt, *(self._python_asks(pip, base) if asks.conda.is_empty else ()))
         resolved = self.machine.now()
-        if apt:
-            debs = self._debs(apt, base)
+        r = None if asks.r.is_empty else self._with_r(asks.r, apt, base)
+        if r is not None or apt:
+            debs = r.debs if r is not None else self._debs(apt, base)
             lock, resolved = debs.lock, debs.resolved
             addresses |= debs.addresses
         if not asks.conda.is_empty:
@@ -168,7 +168,34 @@ class Resolver:
             addresses |= wheels.addresses
             facts = {**lock.target, "python": target.version, "libc": str(target.libc)}
             lock = replace(lock, packages=(*lock.packages, *wheels.packages), target=MappingProxyType(facts))
+        if r is not None:
+            facts = {**lock.target, "r": r.target.version}
+            packages, sources = (*lock.packages, *r.packages), (*lock.sources, *r.sources)
+            lock = replace(lock, packages=packages, sources=sources, target=MappingProxyType(facts))
+            addresses |= r.addresses
         return Resolution(lock, MappingProxyType(addresses), resolved, missing=missing)
+
+    def _with_r(self, asks: RAsks, apt: Sequence[AptAsk], base: Base) -> RAnswer:
+        """R and its packages, with the Debian packages that they and ``apt`` come to."""
+
+        def debs(more: Sequence[AptAsk]) -> Resolution:
+            self._refuse_no_debian(more, base)
+            if not apt and not more:
+                return self._resolution(PlatformLock(base.recorded_name, base.digest), {})
+            return self._debs((*apt, *more), base)
+
+        return self.r.resolve(asks, base, debs)
+
+    def _refuse_no_debian(self, apt: Sequence[AptAsk], base: Base) -> None:
+        if not apt or _STATUS in base.view:
+            return
+        raise RepositoryError(
+            f"{apt[0]} cannot be installed in the base {base.name}, which {_why_no_debian(base)}",
+            file=apt[0].origin.file,
+            line=apt[0].origin.line,
+            hint="it needs a base of Debian or Ubuntu, such as --base apt:bookworm"
+            + ("; --profile plain asks for no packages of its own" if self.options.is_binder else ""),
+        )
 
     def _with_conda(
         self, asks: PackageAsks, base: Base, lock: PlatformLock
@@ -246,6 +273,10 @@ class Resolver:
             for package in lock.packages
             if package.ecosystem is Ecosystem.PIP
         )
+
+    def r_of(self, base: Base, lock: PlatformLock) -> RTarget | None:
+        """As of :meth:`RResolver.r_of`."""
+        return self.r.r_of(base, lock)
 
     def python_of(self, base: Base, lock: PlatformLock) -> PythonTarget:
         """The Python that wheels are for: the lock's conda packages', else that of its Debian packages or the base.

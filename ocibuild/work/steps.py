@@ -102,7 +102,7 @@ class StepRunner:
         """
         execution = self.execution(step, view, modified=modified)
         rules = CaptureRules(modified, homes=(*self.homes, execution.environment["HOME"]), keep=step.keep)
-        recipe = FragmentRecipe(self._key(execution, rules, below), step.name, _unknown, has_folders=True)
+        recipe = FragmentRecipe(self._key(step, execution, rules, below), step.name, _unknown, has_folders=True)
         if not self.maker.lacks([recipe]):
             return layers.changes(recipe)
         with self.entered(step, below) as (rung, root):
@@ -130,9 +130,14 @@ class StepRunner:
             identity=Identity(user.uid, user.gid, user.groups),
             working_folder=step.working_folder,
             network=step.network,
-            mounts=self.settings.secrets if step.has_secrets else (),
+            mounts=(*(self.settings.secrets if step.has_secrets else ()), *self._inputs(step)),
             timeout_seconds=self.settings.timeout_seconds,
         )
+
+    def _inputs(self, step: Step) -> Iterator[Mount]:
+        """The files that a step reads, from the store."""
+        for path, digest in step.inputs.items():
+            yield Mount(self.machine.store.blobs.path(digest), path)
 
     def tell_skipped(self, step: Step) -> None:
         """Say that the image lacks what the step would have done."""
@@ -219,7 +224,7 @@ class StepRunner:
             listed = ", ".join(f"/{path}" for path in change.special)
             self.machine.events(Notice(f"{name}: no layer can hold devices, fifos and sockets: {listed}", warning=True))
 
-    def _key(self, execution: Execution, rules: CaptureRules, below: Sequence[MadeLayer]) -> str:
+    def _key(self, step: Step, execution: Execution, rules: CaptureRules, below: Sequence[MadeLayer]) -> str:
         """The key of what comes of it: the layers below, and all that it is told. Secrets and limits are not in it."""
         identity = execution.identity
         facts = [
@@ -231,6 +236,7 @@ class StepRunner:
             [identity.uid, identity.gid, identity.groups],
             [execution.working_folder, execution.network],
             [rules.modified, rules.homes, rules.keep],
+            *([sorted((path, digest.hex) for path, digest in step.inputs.items())] if step.inputs else []),
         ]
         return hashlib.sha256(json.dumps(["step", *facts]).encode("utf-8", "surrogateescape")).hexdigest()
 

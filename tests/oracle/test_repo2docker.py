@@ -89,8 +89,8 @@ def facts_of_spec(spec: RepositorySpec, folder: Path) -> dict[str, Any]:
         "pipenv": {f"{prefix}Pipfile.lock": "--ignore-pipfile", f"{prefix}Pipfile": "--skip-lock"}.get(
             paths[0] if paths else ""
         ),
-        "install.R": spec.r_script,
-        "description": spec.r_description is not None,
+        "install.R": spec.r.script,
+        "description": spec.r.description is not None,
         "postBuild": spec.post_build,
         "start": spec.start,
     }

@@ -69,7 +69,7 @@ class TinyArchive:
         if options not in self._bases:
             folder = self._folder / f"base-{len(self._bases)}"
             files: dict[str, str | bytes] = {
-                "etc/os-release": 'ID=tiny\nPRETTY_NAME="Tiny"\n',
+                "etc/os-release": 'ID=tiny\nVERSION_CODENAME=tiny\nPRETTY_NAME="Tiny"\n',
                 "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
                 "etc/group": "root:x:0:\n",
                 "etc/apt/sources.list.d/tiny.sources": _SOURCES.format(url=self.server.url),

@@ -118,6 +118,14 @@ class AptResolver:
         solution = solve(universe, asks, preferences=image_preferences(view), recommends=recommends)
         return _resolution(solution, archives, architectures)
 
+    def versions(self, beginnings: Sequence[str], *, platform: Platform, sources: Sequence[Source]) -> dict[str, str]:
+        """The packages whose names begin so that could be installed in the image, and the newest version of each."""
+        archives = self._archives(sources, (platform.debian_architecture,))
+        universe = Universe(_indexes(archives), architecture=platform.debian_architecture)
+        names = [name for name in universe.names if name.startswith(tuple(beginnings))]
+        groups = {name: universe.group(name) for name in names}
+        return {name: group[0].versions[0].version for name, group in groups.items() if group}
+
     def _archives(self, sources: Sequence[Source], architectures: tuple[str, ...]) -> list[_Archive]:
         """The sources with their indexes, in order; several are read at once."""
         if not sources:

@@ -92,7 +92,7 @@ def test_the_first_kind_decides_and_the_rest_is_told() -> None:
     files = {"environment.yml": b"dependencies: [python=3.12]", "requirements.txt": b"six\n", "install.R": b""}
     spec = read(files)
     assert spec.conda is not None
-    assert (spec.pip.files, spec.r_script) == ((), None)
+    assert (spec.pip.files, spec.r.script) == ((), None)
     assert (spec.python.version, str(spec.python.origin)) == ("3.12", "environment.yml:1")
     assert [notice.partition(":")[0] for notice in spec.notices] == ["requirements.txt", "install.R"]
 
@@ -110,7 +110,7 @@ def test_compose_adds_up_all_files() -> None:
     spec = read(files)
     assert spec.conda is not None
     assert [file.path for file in spec.pip.files] == ["requirements.txt", "Pipfile"]
-    assert (spec.r_script, spec.r_description) == ("install.R", "DESCRIPTION")
+    assert (spec.r.script, spec.r.description) == ("install.R", "DESCRIPTION")
     assert (spec.python.specifier, spec.project.package) == (">=3.12", Origin("pyproject.toml", 1))
     assert not [notice for notice in spec.notices if "not used" in notice]
 

@@ -23,6 +23,7 @@ from ocibuild.work.apt_resolution import DebianAnswer
 from ocibuild.work.base import Base
 from ocibuild.work.conda_resolution import CondaResolver
 from ocibuild.work.machine import Machine
+from ocibuild.work.r_resolution import RResolver
 from ocibuild.work.resolution import Resolver
 
 PLATFORM = Platform()
@@ -86,8 +87,9 @@ class Rig:
 
     def packages(self, wanted: str = "idna", **options: Any) -> Any:
         machine = Machine(self.store, None, MappingProxyType({}), discard, self.clock)  # type: ignore[arg-type]
-        conda = CondaResolver(self.store, {}, discard, None)  # type: ignore[arg-type]
-        resolver = Resolver(machine, BuildOptions(**options), self.folder, self.debian, self.python, conda, None)  # type: ignore[arg-type]
+        said, conda = BuildOptions(**options), CondaResolver(self.store, {}, discard, None)  # type: ignore[arg-type]
+        r = RResolver(machine, said, self.debian)  # type: ignore[arg-type]
+        resolver = Resolver(machine, said, self.folder, self.debian, self.python, conda, r, None)  # type: ignore[arg-type]
         target = PythonTarget(
             "3.11.2", "/usr/bin/python3", "/usr/bin/python3.11", "/usr/lib/python3.11", PLATFORM, Libc("glibc", 2, 36)
         )
