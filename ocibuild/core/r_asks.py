@@ -9,7 +9,10 @@ from typing import Literal, Self
 
 from ocibuild.core.origin import Origin
 
-__all__ = ["RAsk", "RAsks", "RPreference", "RRequirement", "RVersion"]
+__all__ = ["REPOSITORY_VARIABLE", "RAsk", "RAsks", "RPreference", "RRequirement", "RVersion"]
+
+REPOSITORY_VARIABLE = "OCIBUILD_R_REPOSITORY"
+"""Names a Posit-style repository that stands in for the public one on this machine."""
 
 RPreference = Literal["repository", "debian"]
 

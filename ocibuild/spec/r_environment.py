@@ -15,7 +15,7 @@ from ocibuild.spec.r_script import literal_packages
 from ocibuild.spec.renv_lock import RenvLock, parse_renv_lock
 from ocibuild.spec.runtime_txt import Runtime
 
-__all__ = ["DEBIAN_RS", "REnvironment", "read_r_files"]
+__all__ = ["DEBIAN_RS", "REnvironment", "bases_with_r", "read_r_files"]
 
 DEBIAN_RS: Mapping[str, str] = MappingProxyType({"apt:bookworm": "4.2.2", "apt:trixie": "4.5.0"})
 """Bases made of Debian's packages and the R of each (packages.debian.org, r-base-core)."""
@@ -77,6 +77,24 @@ class REnvironment:
         if installs_package and self.description is not None:
             command = ("R", "CMD", "INSTALL", "--clean", f"--library={_USER_LIBRARY}", ".")
             yield StepAsk("the repository's R package", command, Origin(self.description))
+
+
+def bases_with_r(asks: RAsks, offered: Mapping[str, str] = DEBIAN_RS) -> tuple[str, ...]:
+    """The bases that have the R asked for; a RepositoryError with file and line where none has."""
+    found = tuple(base for base, version in offered.items() if f"{version}.".startswith(f"{asks.version}."))
+    if not asks.version:
+        return tuple(offered)
+    if found:
+        return found
+    origin = asks.version_origin
+    known = ", ".join(f"{'.'.join(version.split('.')[:2])} ({base})" for base, version in offered.items())
+    raise RepositoryError(
+        f"R {asks.version} is asked for, and no base of Debian's packages has it",
+        file=origin.file if origin else None,
+        line=origin.line if origin else None,
+        hint=f"there are {known}. Ubuntu's releases have others (--base apt:jammy 4.1, apt:noble 4.3), images such as "
+        "rocker/r-ver their own, and so may a source of Debian packages: [[apt.source]] with --base",
+    )
 
 
 def read_r_files(files: ConfigFiles, runtime: Runtime | None, *, counts: bool, lock_counts: bool) -> REnvironment:

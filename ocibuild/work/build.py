@@ -17,14 +17,16 @@ from ocibuild.core.digest import Digest
 from ocibuild.core.errors import RepositoryError, UsageError
 from ocibuild.core.events import EventSink, Notice
 from ocibuild.core.platform import Platform
+from ocibuild.core.r_asks import REPOSITORY_VARIABLE
 from ocibuild.core.reference import Reference
 from ocibuild.image.source import ImageSource, members
 from ocibuild.source.folder import read_folder
 from ocibuild.source.tree import SourceTree
 from ocibuild.spec.catalogue import CatalogueLayer
 from ocibuild.spec.image_asks import ImageAsks, read_image_asks
-from ocibuild.spec.options import DEFAULT_BASE, BuildOptions
-from ocibuild.spec.python_ask import PythonAsk, base_with_python
+from ocibuild.spec.options import BuildOptions
+from ocibuild.spec.python_ask import DEBIAN_PYTHONS, PythonAsk, base_with_python
+from ocibuild.spec.r_environment import bases_with_r
 from ocibuild.spec.repository import RepositorySpec, read_repository, refuse_unsupported
 from ocibuild.store.image_source import StoreSource
 from ocibuild.store.store import Store
@@ -189,7 +191,11 @@ def _python_ask(options: BuildOptions, spec: RepositorySpec) -> PythonAsk:
 
 def _base(options: BuildOptions, spec: RepositorySpec, asks: ImageAsks) -> str:
     """The default base, or the one with the Python asked for where that is not conda's."""
-    return base_with_python(_python_ask(options, spec)) if asks.conda.is_empty else DEFAULT_BASE
+    bases = DEBIAN_PYTHONS
+    if not asks.r.is_empty:
+        with_r = bases_with_r(asks.r)
+        bases = {base: version for base, version in bases.items() if base in with_r}
+    return base_with_python(_python_ask(options, spec), bases) if asks.conda.is_empty else next(iter(bases))
 
 
 def _index_state(asks: ImageAsks, environment: Mapping[str, str]) -> str:
@@ -203,6 +209,8 @@ def _index_state(asks: ImageAsks, environment: Mapping[str, str]) -> str:
         from ocibuild.ecosystem.conda.configuration import machine_conda_settings  # noqa: PLC0415 - as above
 
         state += machine_conda_settings(environment).state
+    if not asks.r.is_empty:
+        state += environment.get(REPOSITORY_VARIABLE, "")
     return state
 
 

@@ -6,16 +6,13 @@ from datetime import date
 
 from ocibuild.core.defaults import r_defaults
 from ocibuild.core.errors import UsageError
-from ocibuild.core.r_asks import RAsks
+from ocibuild.core.r_asks import REPOSITORY_VARIABLE, RAsks
 from ocibuild.ecosystem.r.repository import snapshot_address
 from ocibuild.image.view import View
 from ocibuild.lock import PlatformLock
 from ocibuild.net.address import split_userinfo
 
-__all__ = ["REPOSITORY_VARIABLE", "codename_of", "machine_addresses", "repository_variables"]
-
-REPOSITORY_VARIABLE = "OCIBUILD_R_REPOSITORY"
-"""Names a Posit-style repository that stands in for the public one on this machine."""
+__all__ = ["codename_of", "machine_addresses", "repository_variables"]
 
 _VARIABLE = "R_REPOSITORIES"
 """What the profile of layers/r reads."""

@@ -12,7 +12,7 @@ from ocibuild.core.errors import MachineError, OcibuildError, RepositoryError
 from ocibuild.core.package import Ecosystem
 from ocibuild.core.paths import DEFAULT_PATH
 from ocibuild.core.platform import Platform
-from ocibuild.core.r_asks import RAsks
+from ocibuild.core.r_asks import REPOSITORY_VARIABLE, RAsks
 from ocibuild.ecosystem.apt.database import DpkgDatabase
 from ocibuild.ecosystem.conda.channel import without_credentials
 from ocibuild.ecosystem.pip.source import PythonSource
@@ -26,7 +26,6 @@ from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.conda_resolution import CondaResolver, conda_python, provided_distributions
 from ocibuild.work.machine import Machine
 from ocibuild.work.python_resolution import PythonResolver, unbuildable
-from ocibuild.work.r_repositories import REPOSITORY_VARIABLE
 from ocibuild.work.r_resolution import RAnswer, RResolver
 from ocibuild.work.recall import DEFAULT_MAX_AGE_SECONDS, state_key
 

@@ -13,10 +13,11 @@ from ocibuild.core.errors import MachineError, RepositoryError
 from ocibuild.core.events import discard
 from ocibuild.spec.catalogue import shipped_layer
 from ocibuild.spec.ignore import IgnoreRules
-from ocibuild.spec.image_asks import ImageAsks, image_asks
+from ocibuild.spec.image_asks import ImageAsks, image_asks, read_image_asks
 from ocibuild.spec.options import BuildOptions
 from ocibuild.spec.profile import profile_named
-from ocibuild.spec.python_ask import base_with_python
+from ocibuild.spec.python_ask import DEBIAN_PYTHONS, base_with_python
+from ocibuild.spec.r_environment import bases_with_r
 from ocibuild.spec.repository import RepositorySpec, read_repository, refuse_unsupported
 from ocibuild.store.store import Store
 from ocibuild.work.build import BuildRequest, read_request
@@ -41,7 +42,9 @@ def asks(files: dict[str, str], *, runs_code: bool = False) -> ImageAsks:
 
 
 def base_of(files: dict[str, str]) -> str:
-    return base_with_python(read(files).python)
+    spec = read(files)
+    with_r = bases_with_r(spec.r.asks(BINDER))
+    return base_with_python(spec.python, {base: DEBIAN_PYTHONS[base] for base in with_r})
 
 
 def test_every_row_has_its_test() -> None:
@@ -80,8 +83,6 @@ def test_jupyter_of_pypi() -> None:
 @pytest.mark.parametrize(
     "files",
     [
-        {"runtime.txt": "r-2025-06-22"},
-        {"DESCRIPTION": "Package: a"},
         {"Project.toml": ""},
         {"default.nix": ""},
     ],
@@ -90,6 +91,27 @@ def test_kinds_that_are_not_built(files: dict[str, str]) -> None:
     with pytest.raises(MachineError) as caught:
         refuse_unsupported(read(files))
     assert caught.value.exit_code == 4
+
+
+def test_r_of_the_bases() -> None:
+    spec = read({"runtime.txt": "r-2025-06-22"})
+    refuse_unsupported(spec)
+    asked = read_image_asks(spec, BuildOptions(profile="binder"), origin=("local", "None"))
+    assert "r-cran-irkernel" in {ask.name for ask in asked.apt("bookworm")}
+    assert base_of({"runtime.txt": "r-2025-06-22"}) == "apt:bookworm"
+    assert base_of({"runtime.txt": "r-4.2-2025-06-22"}) == "apt:bookworm"
+    assert base_of({"runtime.txt": "r-4.5-2025-06-22"}) == "apt:trixie"
+    with pytest.raises(RepositoryError, match=r"runtime\.txt:1: R 4\.4 is asked for, and no base of Debian's packages"):
+        base_of({"runtime.txt": "r-4.4-2025-06-22"})
+
+
+def test_renv_locks_count() -> None:
+    lock = '{"Packages": {"rlang": {"Package": "rlang", "Version": "1.1.0", "Source": "Repository"}}}'
+    asked = read({"renv.lock": lock}).r.asks(BuildOptions())
+    assert [str(ask) for ask in asked.packages] == ["rlang (== 1.1.0)"]
+    beside = read({"renv.lock": lock, "requirements.txt": ""})
+    assert beside.r.asks(BuildOptions()).is_empty
+    assert any(notice.startswith("renv.lock: not used") for notice in beside.notices)
 
 
 def test_a_dockerfile_is_not_followed() -> None:

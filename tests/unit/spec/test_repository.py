@@ -54,8 +54,6 @@ def test_no_configuration_asks_nothing() -> None:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("DESCRIPTION", b"Package: x"),
-        ("runtime.txt", b"r-2025-06-22"),
         ("Project.toml", b""),
         ("REQUIRE", b""),
         ("default.nix", b""),
