@@ -179,6 +179,23 @@ _OPTIONS = (
     ),
     click.option("--debug-step", is_flag=True, help="Start a shell in the image where a step fails."),
 )
+_CACHE = (
+    click.option(
+        "--cache",
+        "caches",
+        multiple=True,
+        metavar="HOST/NAME",
+        help="A repository of a registry with what was made before; the first one of several comes first.",
+    ),
+    click.option(
+        "--cache-mode",
+        type=click.Choice(("ro", "rw")),
+        help="ro (default) reads caches; rw writes to the first, which whoever reads it has to trust.",
+    ),
+    click.option("--no-cache", is_flag=True, help="Use no shared cache, and nothing that one has told before."),
+    click.option("--cache-username", help="User for the registry of the first cache; with --cache-password-file."),
+    click.option("--cache-password-file", type=click.Path(path_type=Path), help="File that holds the password."),
+)
 _PLACES = (
     click.option("--user-name", type=_Parsed("name", parse_user_name), help="The image's user. Default: jovyan."),
     click.option(
@@ -216,7 +233,7 @@ _VERBOSITY = (
 
 def build_options(command: _Command) -> _Command:
     """Add the options of a build to a click command."""
-    for option in reversed((*_OPTIONS, *_PLACES)):
+    for option in reversed((*_OPTIONS, *_CACHE, *_PLACES)):
         command = option(command)
     return command
 

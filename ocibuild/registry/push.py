@@ -57,7 +57,7 @@ def copy_image(
     reference: Reference,
     *,
     fetch_blob: Callable[[Descriptor], Path],
-    mount_from: Sequence[str] = (),
+    mount_from: Callable[[Digest], Sequence[str]] = lambda _: (),
     present: Collection[Digest] = (),
 ) -> Descriptor:
     """Copy an image or index byte for byte to the tag or digest of ``reference`` in ``target``; its descriptor.
@@ -93,10 +93,10 @@ def _write(
     blobs: Sequence[BlobContent],
     manifests: Sequence[Document],
     reference: Reference,
-    mount_from: Sequence[str],
+    mount_from: Callable[[Digest], Sequence[str]],
 ) -> None:
     """Write blobs, then manifests in their order, the last one under the reference."""
-    for _ in upload_blobs(target, blobs, mount_from=lambda _: mount_from):
+    for _ in upload_blobs(target, blobs, mount_from=mount_from):
         pass
     *children, root = manifests
     for manifest in children:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -54,7 +55,8 @@ class BuildOptions:
 
     ``images`` are references to tag and push, ``outputs`` are ``TYPE:PATH`` texts. ``as_of`` resolves packages as they
     were on that day. ``environment`` and ``labels`` go into the image's configuration. ``step_secrets`` are
-    ``ID=PATH``: files of this machine that steps may read. With ``debug_step`` a shell is started where a step fails.
+    ``ID=PATH``: files of this machine that steps may read. ``caches`` are repositories (``HOST/NAME``) of what was made
+    before, read, or with the ``cache_mode`` rw written too. With ``debug_step`` a shell is started where a step fails.
 
     ``cuda`` is the newest CUDA that the driver will support, ``archspec`` the processor that may be relied on; both are
     for conda's solver. With ``pip_overrides`` pip may replace what conda brings.
@@ -105,6 +107,11 @@ class BuildOptions:
     step_secrets: tuple[str, ...] = ()
     step_timeout_seconds: int | None = None
     debug_step: bool = False
+    caches: tuple[str, ...] = ()
+    cache_mode: str | None = None
+    no_cache: bool = False
+    cache_username: str | None = None
+    cache_password_file: Path | None = None
     appendix: str | None = None
     user_name: str | None = None
     user_id: int | None = None
@@ -144,6 +151,11 @@ class BuildOptions:
             "step_secrets",  # a secret must not be told from a key
             "step_timeout_seconds",
             "debug_step",
+            "caches",  # what they have is what would be made
+            "cache_mode",
+            "no_cache",
+            "cache_username",
+            "cache_password_file",
         }
         value: dict[str, Any] = {}
         for item in fields(self):

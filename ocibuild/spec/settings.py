@@ -58,6 +58,8 @@ class _Settings(TableReader):
                 members |= self._pip(self.table(key, member))
             elif key == "r":
                 members |= self._r(self.table(key, member))
+            elif key == "cache":
+                members |= self._cache(self.table(key, member))
             elif key == "step":
                 members["steps"] = self.steps(member)
             elif key in readers:
@@ -68,7 +70,9 @@ class _Settings(TableReader):
                     raise self.error(key, error.message, error.hint) from error
             else:
                 raise self.error(
-                    key, "no such option", f"known options: {', '.join(sorted([*readers, 'apt', 'pip', 'r', 'step']))}"
+                    key,
+                    "no such option",
+                    f"known options: {', '.join(sorted([*readers, *'apt', 'cache', 'pip', 'r', 'step']))}",
                 )
         return BuildOptions(**members)
 
@@ -173,6 +177,13 @@ class _Settings(TableReader):
             hint = "write dplyr, dplyr@1.1.4 or dplyr (>= 1.1)"
             raise self.error("packages", str(error), hint) from error
         return RAsk(requirement, Origin(self.file, self.line("packages")))
+
+    def _cache(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        """Which caches are read. Whether one is written to is for the user to say, and not for a repository."""
+        for key in table:
+            if key != "from":
+                raise self.error(key, "no such option of [cache]", 'known: from, as in from = ["HOST/NAME"]')
+        return {"caches": self.texts("from", table.get("from", []))}
 
     def _apt(self, table: Mapping[str, Any]) -> dict[str, Any]:
         members: dict[str, Any] = {}

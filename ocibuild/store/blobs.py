@@ -50,6 +50,17 @@ class BlobStore:
     def __contains__(self, digest: Digest) -> bool:
         return self.path(digest).is_file()
 
+    def bring(self, digest: Digest) -> Path:
+        """Where the blob is; FileNotFoundError where it is not here. With shared caches it is fetched from there."""
+        path = self.path(digest)
+        if not path.is_file():
+            raise FileNotFoundError(path)
+        return path
+
+    def part(self, digest: Digest, offset: int, size_bytes: int, sha256: str) -> bytes | None:  # noqa: ARG002 - see below
+        """A part of a blob that is elsewhere, with this SHA-256; None where a store cannot read parts, as this one."""
+        return None
+
     def size_bytes(self, digest: Digest) -> int | None:
         """The blob's size, or None where it is not here."""
         try:
@@ -62,7 +73,7 @@ class BlobStore:
 
         The last use is noted in the file's modification time: eviction removes what was not used for longest.
         """
-        path = self.path(digest)
+        path = self.bring(digest)
         file = path.open("rb")
         with contextlib.suppress(OSError):  # a store that is shared read-only still serves
             os.utime(path)

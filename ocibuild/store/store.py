@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ocibuild.core.digest import Digest
 from ocibuild.store.blobs import BlobStore
+from ocibuild.store.elsewhere import ElsewhereBlob
 from ocibuild.store.images import ImageNames
 from ocibuild.store.location import store_folder
 from ocibuild.store.records import RecordStore
@@ -33,3 +35,11 @@ class Store:
         """The store that this environment names (:func:`ocibuild.store.location.store_folder`)."""
         folder, notice = store_folder(environment)
         return cls.at(folder, notice=notice)
+
+    def holds(self, digest: Digest) -> bool:
+        """Whether the blob is here, or in a shared cache that this build trusts: opening it brings it then."""
+        return digest in self.blobs or self.elsewhere(digest) is not None
+
+    def elsewhere(self, digest: Digest) -> ElsewhereBlob | None:
+        """Where a shared cache that this build trusts has the blob; None where none has."""
+        return ElsewhereBlob.read(self.records, digest)

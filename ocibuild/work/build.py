@@ -1,7 +1,6 @@
 """The conductor of ``ocibuild build``: from a folder and options to an image that is written and pushed."""
 
 import hashlib
-import os
 import platform as host
 import sys
 import time
@@ -19,7 +18,6 @@ from ocibuild.core.events import EventSink, Notice
 from ocibuild.core.platform import Platform
 from ocibuild.core.r_asks import REPOSITORY_VARIABLE
 from ocibuild.core.reference import Reference
-from ocibuild.image.source import ImageSource, members
 from ocibuild.source.folder import read_folder
 from ocibuild.source.tree import SourceTree
 from ocibuild.spec.catalogue import CatalogueLayer
@@ -28,16 +26,17 @@ from ocibuild.spec.options import BuildOptions
 from ocibuild.spec.python_ask import DEBIAN_PYTHONS, PythonAsk, base_with_python
 from ocibuild.spec.r_environment import bases_with_r
 from ocibuild.spec.repository import RepositorySpec, read_repository, refuse_unsupported
-from ocibuild.store.image_source import StoreSource
 from ocibuild.store.store import Store
+from ocibuild.work.cache_settings import CacheSettings
+from ocibuild.work.deliver import deliver
 from ocibuild.work.frame import Frame, recall_frame, remember_frame
-from ocibuild.work.outputs import Output, check_outputs, write_output
-from ocibuild.work.phase import Phase
+from ocibuild.work.outputs import Output, check_outputs
 from ocibuild.work.recall import DEFAULT_MAX_AGE_SECONDS, RememberedBuild, recall_build, remember_build, state_key
 from ocibuild.work.source import Source
 
 if TYPE_CHECKING:
     from ocibuild.work.access import RegistryAccess
+    from ocibuild.work.shared_cache import SharedCache
 
 __all__ = ["BuildOutcome", "BuildRequest", "build", "read_request"]
 
@@ -69,6 +68,7 @@ class BuildRequest:
     access: "RegistryAccess | None" = None
     lock_file: Path | None = None
     index_state: str = ""
+    cache: CacheSettings | None = None
 
     @property
     def python(self) -> PythonAsk:
@@ -182,6 +182,7 @@ def read_request(
         access,
         Path(options.lock) if options.lock else folder / DEFAULT_LOCK if options.locked else None,
         _index_state(asks, environment),
+        CacheSettings.of(said, spec.options, environment),
     )
 
 
@@ -243,27 +244,67 @@ def _anchored(options: BuildOptions, folder: Path) -> BuildOptions:
 def build(request: BuildRequest, *, store: Store, environment: Mapping[str, str], events: EventSink) -> BuildOutcome:
     """Make the image, write and push it where the request says, and name it in the store.
 
-    What the store has is not made again; with nothing to make, nothing heavy is even imported. An output that cannot be
-    written is refused before anything is fetched.
+    What the store has, or a shared cache, is not made again; with nothing to make, nothing heavy is even imported. An
+    output that cannot be written is refused before anything is fetched.
     """
     check_outputs(request.outputs, platforms=request.platforms)
     if request.has_unused_lock:
         events(Notice(f"{DEFAULT_LOCK} is not used: what is asked is resolved (--locked takes every version from it)"))
-    options = request.options
-    max_age = DEFAULT_MAX_AGE_SECONDS if options.max_age_seconds is None else options.max_age_seconds
-    if options.locked:
-        max_age = sys.maxsize  # what is locked does not age
-    known = None if options.refresh else recall_build(store, request.key, now=time.time(), max_age_seconds=max_age)
+    if request.cache is None:
+        return _built(request, None, store=store, environment=environment, events=events)
+    from ocibuild.store.claims import ClaimError, forget_claims  # noqa: PLC0415 - only where there is a cache
+    from ocibuild.work.shared_cache import SharedCache  # noqa: PLC0415 - as above
+
+    try:
+        with SharedCache(
+            request.cache,
+            request.frame_key,
+            store=store,
+            max_age_seconds=_max_age_seconds(request),
+            environment=environment,
+            events=events,
+            access=request.access,
+        ) as cache:
+            return _built(request, cache, store=cache.store, environment=environment, events=events)
+    except ClaimError as error:
+        events(Notice(f"{error.message}: the image is made without shared caches", warning=True))
+    forget_claims(store.folder, request.cache.names)
+    return _built(request, None, store=store, environment=environment, events=events)
+
+
+def _max_age_seconds(request: BuildRequest) -> float:
+    """How old a resolution may be; what is locked does not age."""
+    if request.options.locked:
+        return sys.maxsize
+    most = request.options.max_age_seconds
+    return DEFAULT_MAX_AGE_SECONDS if most is None else most
+
+
+def _built(
+    request: BuildRequest,
+    cache: "SharedCache | None",
+    *,
+    store: Store,
+    environment: Mapping[str, str],
+    events: EventSink,
+) -> BuildOutcome:
+    max_age = _max_age_seconds(request)
+    known = None
+    recalls = not request.options.refresh and not (cache is not None and cache.wants_all())
+    if recalls:
+        known = recall_build(store, request.key, now=time.time(), max_age_seconds=max_age)
     is_new = known is None
-    if known is None and not options.refresh:
+    if known is None and recalls:
         known = _refilled(request, store=store, max_age_seconds=max_age, events=events)
+        if known is None and cache is not None and cache.ask_image():
+            known = _refilled(request, store=store, max_age_seconds=max_age, events=events)
     if known is not None:
         _keep_lock(request, store.blobs.read(known.lock))
-        _deliver(request, known.descriptor, known.base, store=store, environment=environment, events=events)
+        deliver(request, known.descriptor, known.base, cache, store=store, environment=environment, events=events)
         return BuildOutcome(known.descriptor, is_new=is_new)
     from ocibuild.work.make import make_image  # noqa: PLC0415 - a build with nothing to do must not pay for it
 
-    made = make_image(request, store=store, environment=environment, events=events)
+    made = make_image(request, store=store, environment=environment, events=events, cache=cache)
     lock_text = made.lock.to_text()
     remember_build(
         store,
@@ -278,8 +319,10 @@ def build(request: BuildRequest, *, store: Store, environment: Mapping[str, str]
         lock = Digest.of(lock_text.encode())
         frame = Frame(made.descriptor, made.grounds, made.base, made.base_layers, made.resolved, lock)
         remember_frame(store, request.frame_key, frame)
+    if cache is not None:
+        cache.finished()
     _keep_lock(request, lock_text.encode())
-    _deliver(request, made.descriptor, made.base, store=store, environment=environment, events=events)
+    deliver(request, made.descriptor, made.base, cache, store=store, environment=environment, events=events)
     return BuildOutcome(made.descriptor, is_new=True)
 
 
@@ -315,50 +358,3 @@ def _keep_lock(request: BuildRequest, text: bytes) -> None:
     from ocibuild.work.locking import write_lock  # noqa: PLC0415 - as above
 
     write_lock(request.lock_file, Lock.parse(text, file="a lock in the store"))
-
-
-def _deliver(
-    request: BuildRequest,
-    descriptor: Descriptor,
-    base: str,
-    *,
-    store: Store,
-    environment: Mapping[str, str],
-    events: EventSink,
-) -> None:
-    """Write the outputs, push, and name the image in the store, in this order: a name never comes first."""
-    name = str(request.images[0]) if request.images else _as_text(request.name)
-    platform = request.platforms[0] if len(request.platforms) == 1 else None
-
-    def write(source: ImageSource) -> None:
-        for output in request.outputs:
-            write_output(source, output, tags=request.images, platform=platform, events=events)
-
-    local = StoreSource(store, descriptor, name=name)
-    if not request.outputs or _is_complete(store, local):
-        write(local)
-    else:
-        from ocibuild.work.places import open_source  # noqa: PLC0415 - only where a base's layers are not here
-
-        with open_source(base, environment=environment, events=events, access=request.access) as elsewhere:
-            write(StoreSource(store, descriptor, name=name, elsewhere=elsewhere))
-    if request.options.push:
-        from ocibuild.work.push import push_image  # noqa: PLC0415 - as above
-
-        for image in request.images:
-            with Phase(events, "pushing", str(image)):
-                push_image(
-                    store, descriptor, image, base=base, environment=environment, events=events, access=request.access
-                )
-    for tag in map(str, request.images or (name,)):
-        store.images.put(tag, descriptor)
-
-
-def _as_text(name: str) -> str:
-    """A folder's name, as far as it is text."""
-    return os.fsencode(name).decode("utf-8", "replace")
-
-
-def _is_complete(store: Store, source: StoreSource) -> bool:
-    """Whether every layer is in the store."""
-    return all(member.descriptor.digest in store.blobs for member in members(source))

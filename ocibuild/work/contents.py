@@ -24,7 +24,6 @@ class FragmentContents:
     """
 
     def __init__(self, store: Store, base: ReadContent) -> None:
-        self._store = store
         self._fragments = FragmentStore(store)
         self._base = base
         self._last: tuple[str, dict[str, bytes]] = ("", {})
@@ -55,10 +54,8 @@ class FragmentContents:
     def _files(
         self, location: FragmentLocation, compression: Compression, *, wanted: str | None
     ) -> Iterator[tuple[str, bytes]]:
-        size_bytes = sum(cut.compressed_bytes for cut in location.cuts)
-        with self._store.blobs.open(location.blob) as blob:
-            blob.seek(location.offset)
-            part = limited(blob, size_bytes)
+        with self._fragments.open(location) as blob:
+            part = limited(blob, location.size_bytes)
             raw = open_decompressed(part, compression, where=f"layer {location.blob}")
             for entry in read_entries(raw, where=f"layer {location.blob}"):
                 if entry.kind is EntryKind.FILE and wanted in (None, entry.path):

@@ -19,12 +19,13 @@ from ocibuild.work.recall import needed_blobs
 if TYPE_CHECKING:
     from ocibuild.image.view import View
 
-__all__ = ["SOURCE_LAYER", "Frame", "Ground", "recall_frame", "remember_frame"]
+__all__ = ["EDITABLE_LAYER", "FRAME_KIND", "SOURCE_LAYER", "Frame", "Ground", "recall_frame", "remember_frame"]
 
 SOURCE_LAYER = "source"
 """The name of the layer that holds the repository's files."""
 
-_KIND = "frame-1"
+EDITABLE_LAYER = "what editable installs left in the repository"
+FRAME_KIND = "frame-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,10 @@ class Frame:
 
 def recall_frame(store: Store, key: str, *, now: float, max_age_seconds: float) -> Frame | None:
     """The frame of this key, if all that it needs is in the store and it is fresh."""
-    value: Any = store.records.get(_KIND, key)
+    value: Any = store.records.get(FRAME_KIND, key)
     try:
         resolved = float(value["resolved"])
-        if now - resolved > max_age_seconds or not all(Digest.sha256(blob) in store.blobs for blob in value["blobs"]):
+        if now - resolved > max_age_seconds or not all(store.holds(Digest.sha256(blob)) for blob in value["blobs"]):
             return None
         return Frame(
             Descriptor.from_json(value["image"], where="a frame in the store"),
@@ -114,7 +115,7 @@ def remember_frame(store: Store, key: str, frame: Frame) -> None:
         "lock": frame.lock.hex,
         "blobs": sorted((needed_blobs(store, frame.image) - frame.base_layers - replaceable) | {frame.lock.hex}),
     }
-    store.records.put(_KIND, key, value)
+    store.records.put(FRAME_KIND, key, value)
 
 
 def _last_layers(store: Store, image: Descriptor) -> Iterator[str]:

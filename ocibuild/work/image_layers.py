@@ -90,8 +90,7 @@ def made_chain(base: Sequence[Piece], layers: Sequence[MadeLayer], *, store: Sto
             if found is None:
                 raise ImageError(f"a part of the layer {layer.name} is not in the store any more", hint="build again")
             place, compression = found
-            size_bytes = sum(cut.compressed_bytes for cut in place.cuts)
-            part = BlobRange(store.blobs.path(place.blob), place.offset, size_bytes, compression)
+            part = BlobRange(store.blobs.bring(place.blob), place.offset, place.size_bytes, compression)
             key = fragment.notes[CONTENT_NOTE].decode() if CONTENT_NOTE in fragment.notes else fragment.key
             pieces.append(Piece(key, fragment.table, (part,)))
         pieces.append(folders_piece(layer.folders))

@@ -21,7 +21,7 @@ from ocibuild.work.conda_layers import CondaLayers
 from ocibuild.work.conda_resolution import provided_distributions
 from ocibuild.work.contents import FragmentContents
 from ocibuild.work.editable import editable_entries
-from ocibuild.work.frame import SOURCE_LAYER, Ground
+from ocibuild.work.frame import EDITABLE_LAYER, SOURCE_LAYER, Ground
 from ocibuild.work.layers import FragmentRecipe, LayerMaker, MadeLayer
 from ocibuild.work.machine import Machine
 from ocibuild.work.pip_overrides import replaced_files
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from ocibuild.work.platform_build import PlatformBuild
 
 __all__ = [
-    "EDITABLE_LAYER",
     "ImageStack",
     "account_entries",
     "apt_layers",
@@ -47,7 +46,6 @@ __all__ = [
 _MOST_ROUNDS = 3
 """One round shows which packages must be placed in another context, a second does so; a third finds a contradiction."""
 
-EDITABLE_LAYER = "what editable installs left in the repository"
 _ACCOUNTS = "accounts and removals"
 _STATE = "the state of the Debian packages"
 _ENVIRONMENT = "the Python environment"

@@ -27,6 +27,7 @@ from ocibuild.work.allocator import tidy_allocator
 from ocibuild.work.budget import MemoryBudget
 from ocibuild.work.cutting import CutWriter
 from ocibuild.work.fragments import Cut, FragmentLocation, FragmentStore, KnownFragment
+from ocibuild.work.layer_cache import LayerCache, near_key, parts_key
 
 __all__ = ["LAYER_VERSION", "FragmentRecipe", "LayerMaker", "LayerRecipe", "MadeLayer"]
 
@@ -91,7 +92,8 @@ class LayerMaker:
 
     ``stopped`` is set when a layer fails or the build is interrupted; whoever else works for the build may watch it, so
     that nobody waits for what is not wanted any more. ``on_made`` is called with each layer as soon as it is in the
-    store, from any thread. A context manager that ends what was begun and is not waited for.
+    store, from any thread. ``cache`` is asked before a layer is made. A context manager that ends what was begun and is
+    not waited for.
     """
 
     def __init__(
@@ -104,7 +106,9 @@ class LayerMaker:
         workers: int | None = None,
         stopped: threading.Event | None = None,
         on_made: Callable[[MadeLayer], None] = lambda _: None,
+        cache: LayerCache | None = None,
     ) -> None:
+        self._cache = cache
         self._stopped = stopped or threading.Event()
         self._on_made = on_made
         self._store = store
@@ -169,12 +173,31 @@ class LayerMaker:
 
     def missing(self, recipes: Iterable[LayerRecipe]) -> list[FragmentRecipe]:
         """The fragments that the store does not hold, and that would have to be placed, in the recipes' order."""
-        return [fragment for recipe in recipes for fragment in recipe.fragments if self.lacks([fragment])]
+        recipes = list(recipes)
+        self._ask([recipe.fragments for recipe in recipes])
+        return [fragment for recipe in recipes for fragment in recipe.fragments if self._lacks(fragment)]
 
-    def lacks(self, fragments: Iterable[FragmentRecipe]) -> bool:
-        """Whether the store lacks any of these fragments."""
-        compression = self._compressor.compression
-        return any(self._fragments.locate(fragment.key, compression) is None for fragment in fragments)
+    def lacks(self, fragments: Sequence[FragmentRecipe]) -> bool:
+        """Whether any of these fragments, which make a layer, would have to be placed."""
+        self._ask([fragments])
+        return any(map(self._lacks, fragments))
+
+    def _lacks(self, fragment: FragmentRecipe) -> bool:
+        return self._fragments.locate(fragment.key, self._compressor.compression) is None
+
+    def _ask(self, layers: Sequence[Sequence[FragmentRecipe]]) -> None:
+        """Ask the cache for layers of which something is lacking, then for others of packages with the same names."""
+        if self._cache is None:
+            return
+        codec = self._compressor.compression.value
+
+        def lacking() -> list[Sequence[FragmentRecipe]]:
+            return [fragments for fragments in layers if any(map(self._lacks, fragments))]
+
+        self._cache.ask_all((f"parts-{codec}", parts_key(each.key for each in fragments)) for fragments in lacking())
+        self._cache.ask_all(
+            (f"near-{codec}", near_key(_packages(fragments))) for fragments in lacking() if len(fragments) > 1
+        )
 
     def _make(self, recipe: LayerRecipe) -> MadeLayer:
         layer = self._known(recipe) or self._new(recipe)
@@ -211,11 +234,11 @@ class LayerMaker:
             writer.diff_id,
             writer.raw_bytes,
             fragments,
-            _packages(recipe),
+            _packages(recipe.fragments),
             tuple(folders),
             cached=False,
         )
-        self._remember(layer)
+        self._remember(layer, [fragment_cuts for _, fragment_cuts in made])
         self._events(TaskFinished(task))
         return layer
 
@@ -241,11 +264,10 @@ class LayerMaker:
         if location is None or known is None:
             return None
         try:
-            source = self._store.blobs.open(location.blob)
+            source = self._fragments.open(location)
         except FileNotFoundError:  # evicted since it was located
             return None
         with source:
-            source.seek(location.offset)
             for cut in location.cuts:
                 compressed = source.read(cut.compressed_bytes)
                 raw = _decompress(compressed, self._compressor, where=fragment.subject)
@@ -271,26 +293,31 @@ class LayerMaker:
         folders = recipe.folders([fragment.table for fragment in known])
         key = _layer_key(known, folders)
         value: Any = self._store.records.get(self._kind, key)
+        if value is None and self._cache is not None and any(self._cache.ask_all([(self._kind, key)])):
+            value = self._store.records.get(self._kind, key)
         try:
             digest, size_bytes = Digest.sha256(value["digest"]), int(value["size_bytes"])
             diff_id, raw_bytes = Digest.sha256(value["diff_id"]), int(value["raw_bytes"])
         except (KeyError, TypeError, ValueError, UsageError):
             return None
         if self._store.blobs.size_bytes(digest) != size_bytes:
-            return None
+            elsewhere = self._store.elsewhere(digest)
+            if elsewhere is None or (elsewhere.descriptor.size_bytes, elsewhere.diff_id) != (size_bytes, diff_id):
+                return None
         descriptor = Descriptor(self._compressor.compression.media_type, digest, size_bytes)
-        packages = _packages(recipe)
+        packages = _packages(recipe.fragments)
         return MadeLayer(
             recipe.name, key, descriptor, diff_id, raw_bytes, tuple(known), packages, tuple(folders), cached=True
         )
 
-    def _remember(self, layer: MadeLayer) -> None:
+    def _remember(self, layer: MadeLayer, fragment_cuts: Sequence[Sequence[Cut]]) -> None:
         value = {
             "digest": layer.descriptor.digest.hex,
             "size_bytes": layer.descriptor.size_bytes,
             "diff_id": layer.diff_id.hex,
             "raw_bytes": layer.raw_bytes,
             "compressor": self._compressor.identity,
+            "cuts": [[(cut.raw_bytes, cut.compressed_bytes) for cut in each] for each in fragment_cuts],
         }
         self._store.records.put(self._kind, layer.key, value)
 
@@ -306,8 +333,8 @@ def _fragment_keys(recipe: LayerRecipe) -> tuple[str, ...]:
     return tuple(fragment.key for fragment in recipe.fragments)
 
 
-def _packages(recipe: LayerRecipe) -> tuple[str, ...]:
-    packages = (package for fragment in recipe.fragments for package in fragment.packages)
+def _packages(fragments: Sequence[FragmentRecipe]) -> tuple[str, ...]:
+    packages = (package for fragment in fragments for package in fragment.packages)
     return tuple(f"{package.ecosystem} {package.identity}" for package in packages)
 
 

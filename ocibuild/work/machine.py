@@ -8,6 +8,7 @@ from ocibuild.core.events import EventSink
 from ocibuild.store.store import Store
 from ocibuild.work.phase import Phase
 from ocibuild.work.remote import Remote
+from ocibuild.work.shared_cache import SharedCache
 
 __all__ = ["Machine"]
 
@@ -21,6 +22,7 @@ class Machine:
     environment: Mapping[str, str]
     events: EventSink
     now: Callable[[], float] = time.time
+    cache: SharedCache | None = None
 
     def phase(self, name: str, detail: str = "") -> Phase:
         """A context manager that tells when a phase begins and ends."""

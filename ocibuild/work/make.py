@@ -3,13 +3,14 @@
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ocibuild.core.asks import PackageAsks
 from ocibuild.core.descriptor import Descriptor
+from ocibuild.core.digest import Digest
 from ocibuild.core.errors import RepositoryError, UsageError
 from ocibuild.core.events import EventSink
 from ocibuild.core.package import Ecosystem
@@ -44,6 +45,7 @@ from ocibuild.work.push_ahead import PushAhead
 from ocibuild.work.python_resolution import PythonResolver
 from ocibuild.work.r_repositories import repository_variables
 from ocibuild.work.r_resolution import RResolver
+from ocibuild.work.recall import state_key
 from ocibuild.work.remote import Remote, open_remote
 from ocibuild.work.resolution import Resolution, Resolver
 from ocibuild.work.steps import StepSettings, secret_mounts
@@ -51,6 +53,7 @@ from ocibuild.work.wheel_root import SandboxRoot
 
 if TYPE_CHECKING:
     from ocibuild.work.build import BuildRequest
+    from ocibuild.work.shared_cache import SharedCache
 
 __all__ = ["MadeImage", "Workshop", "make_image"]
 
@@ -75,13 +78,18 @@ class MadeImage:
 
 
 def make_image(
-    request: "BuildRequest", *, store: Store, environment: Mapping[str, str], events: EventSink
+    request: "BuildRequest",
+    *,
+    store: Store,
+    environment: Mapping[str, str],
+    events: EventSink,
+    cache: "SharedCache | None" = None,
 ) -> MadeImage:
     """Resolve and make the image of every platform; two or more become an index."""
     with (
         open_remote(environment=environment, store=store, events=events, access=request.access) as remote,
-        _pushed_ahead(request, remote, store) as on_made,
-        Workshop(request, Machine(store, remote, environment, events), on_made=on_made) as workshop,
+        _pushed_ahead(request, remote, store, cache) as on_made,
+        Workshop(request, Machine(store, remote, environment, events, cache=cache), on_made=on_made) as workshop,
     ):
         images: dict[Platform, Descriptor] = {}
         locks: dict[Platform, PlatformLock] = {}
@@ -91,6 +99,8 @@ def make_image(
         for platform in request.platforms:
             with workshop.bodies() as bodies:
                 plan, resolution = workshop.plan(platform, begin=bodies)
+                if cache is not None:
+                    cache.ask_lock(_lock_key(request, platform, plan))
                 bodies.add_places(resolution.addresses, resolution.urls)
                 with workshop.machine.phase("building", f"for {platform}"):
                     made = plan.make(workshop.maker, bodies, workshop.machine)
@@ -113,14 +123,45 @@ def make_image(
         )
 
 
+def _lock_key(request: "BuildRequest", platform: Platform, plan: PlatformBuild) -> str:
+    """The key of the layers of a lock on its base, as far as they do not depend on the repository's files."""
+    options = request.options
+    return state_key(
+        "lock",
+        Lock({platform: plan.lock}).to_text(),
+        str(plan.base.digest),
+        [repr(layer.accounts) for layer in request.asks.layers],
+        [str(options.compression), options.max_layers],
+    )
+
+
 @contextlib.contextmanager
-def _pushed_ahead(request: "BuildRequest", remote: Remote, store: Store) -> Iterator[Callable[[MadeLayer], None]]:
-    """Where each layer goes as soon as it is made: to the registry of the first image, where it is to be pushed."""
+def _pushed_ahead(
+    request: "BuildRequest", remote: Remote, store: Store, cache: "SharedCache | None"
+) -> Iterator[Callable[[MadeLayer], None]]:
+    """Where each layer goes as soon as it is made: to the cache that is written to, and to the first image's registry.
+
+    From one repository of a registry to another it is mounted.
+    """
+    written = cache.made if cache is not None else lambda _: None
     if not request.options.push:
-        yield lambda _: None
+
+        def noted(layer: MadeLayer) -> None:
+            written(layer)
+
+        yield noted
         return
-    with PushAhead(remote.registries.repository(request.images[0]), store) as ahead:
-        yield ahead.add
+    image = request.images[0]
+
+    def mounts(digest: Digest) -> Sequence[str]:
+        return cache.mounts(digest, image.registry) if cache is not None else ()
+
+    with PushAhead(remote.registries.repository(image), store, mount_from=mounts) as ahead:
+
+        def made(layer: MadeLayer) -> None:
+            ahead.add(layer, after=written(layer))
+
+        yield made
 
 
 class Workshop:
@@ -153,6 +194,7 @@ class Workshop:
             workers=options.jobs or os.cpu_count(),
             stopped=self._stopped,
             on_made=on_made,
+            cache=machine.cache,
         )
         self._asks = asked(request.packages, options)
         debian, python_http = DebianResolver(machine, options), machine.remote.http

@@ -18,9 +18,8 @@ from ocibuild.spec.image_asks import ImageAsks
 from ocibuild.work.assemble import ImageSettings, assemble
 from ocibuild.work.base import Base
 from ocibuild.work.bodies import PackageBodies
-from ocibuild.work.frame import SOURCE_LAYER, Ground
+from ocibuild.work.frame import EDITABLE_LAYER, SOURCE_LAYER, Ground
 from ocibuild.work.image_stack import (
-    EDITABLE_LAYER,
     ImageStack,
     account_entries,
     apt_layers,

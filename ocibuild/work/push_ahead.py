@@ -1,7 +1,9 @@
 """Sending layers to a registry while others are still made."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -21,10 +23,14 @@ class PushAhead:
 
     So an error here only ends the head start. A layer that the image turns out not to need was sent in vain: that takes
     two packages with one path, where the first placing of one of them is not the last. A context manager: leaving it
-    waits for what is on its way, or ends it where the build failed.
+    waits for what is on its way, or ends it where the build failed. ``mount_from`` names repositories of the same
+    registry that may have a layer.
     """
 
-    def __init__(self, repository: Repository, store: Store) -> None:
+    def __init__(
+        self, repository: Repository, store: Store, *, mount_from: Callable[[Digest], Sequence[str]] = lambda _: ()
+    ) -> None:
+        self._mount_from = mount_from
         self._repository = repository
         self._store = store
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE, "push-ahead")
@@ -42,18 +48,21 @@ class PushAhead:
             self._stopped.set()
         self._pool.shutdown(wait=kind is None, cancel_futures=kind is not None)
 
-    def add(self, layer: MadeLayer) -> None:
-        """Send this layer when its turn comes, once."""
+    def add(self, layer: MadeLayer, *, after: "Future[None] | None" = None) -> None:
+        """Send this layer when its turn comes, once; and when ``after`` is done, from where it may be mounted then."""
         with self._lock:
             if layer.descriptor.digest not in self._added:
                 self._added.add(layer.descriptor.digest)
-                self._pool.submit(self._send, layer)
+                self._pool.submit(self._send, layer, after)
 
-    def _send(self, layer: MadeLayer) -> None:
+    def _send(self, layer: MadeLayer, after: "Future[None] | None") -> None:
+        if after is not None:
+            wait([after])
         if self._stopped.is_set():
             return
-        path = self._store.blobs.path(layer.descriptor.digest)
+        digest = layer.descriptor.digest
+        content = BlobContent(layer.descriptor, partial(self._store.blobs.bring, digest))
         try:
-            self._repository.put_blob(BlobContent(layer.descriptor, path), stopped=self._stopped)
+            self._repository.put_blob(content, mount_from=self._mount_from(digest), stopped=self._stopped)
         except OcibuildError:
             self._stopped.set()

@@ -56,7 +56,10 @@ def recall_build(store: Store, key: str, *, now: float, max_age_seconds: float) 
         descriptor = Descriptor.from_json(value["image"], where="a build in the store")
         age_seconds = now - float(value["resolved"])
         made: Sequence[str] = value["blobs"]
-        if age_seconds > max_age_seconds or not all((store.blobs.folder / "sha256" / blob).is_file() for blob in made):
+        folder = store.blobs.folder / "sha256"
+        if age_seconds > max_age_seconds or not all(
+            (folder / blob).is_file() or store.elsewhere(Digest.sha256(blob)) for blob in made
+        ):
             return None
         return RememberedBuild(descriptor, str(value["base"]), age_seconds, Digest.sha256(value["lock"]))
     except (KeyError, TypeError, ValueError, ImageError, UsageError):

@@ -1,7 +1,7 @@
 """Registries, as the conductors use them. Importing this costs HTTP: do it only where a registry is talked to."""
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from ocibuild.core.events import EventSink
 from ocibuild.core.reference import Reference
 from ocibuild.image.source import ImageSource, verified_chunks
 from ocibuild.net.client import HttpClient
+from ocibuild.net.policy import HttpPolicy
 from ocibuild.registry.push import copy_image
 from ocibuild.registry.registries import Registries
 from ocibuild.registry.source import RegistrySource
@@ -38,12 +39,12 @@ class Remote:
         source: ImageSource,
         reference: Reference,
         *,
-        mount_from: Sequence[str] = (),
+        mount_from: Callable[[Digest], Sequence[str]] = lambda _: (),
         present: Collection[Digest] = (),
     ) -> Descriptor:
         """Copy an image to the reference, byte for byte; the tag is written last.
 
-        ``mount_from`` names repositories of the same registry that may have its layers; ``present`` are layers that the
+        ``mount_from`` names repositories of the same registry that may have a layer; ``present`` are layers that the
         repository has. Raises what :func:`ocibuild.registry.push.copy_image` raises.
         """
 
@@ -63,11 +64,16 @@ class Remote:
 
 @contextlib.contextmanager
 def open_remote(
-    *, environment: Mapping[str, str], store: Store, events: EventSink, access: RegistryAccess | None = None
+    *,
+    environment: Mapping[str, str],
+    store: Store,
+    events: EventSink,
+    access: RegistryAccess | None = None,
+    policy: HttpPolicy | None = None,
 ) -> Iterator[Remote]:
     """Connections with this machine's proxies, certificates, credentials and registry settings, closed at the end."""
     access = access or RegistryAccess()
-    with HttpClient(environment=environment, ca_file=access.ca_file, events=events) as http:
+    with HttpClient(policy or HttpPolicy(), environment=environment, ca_file=access.ca_file, events=events) as http:
         registries = Registries(
             http=http,
             credentials=access.credentials(environment, events=events),
@@ -82,12 +88,13 @@ def _fetched(source: ImageSource, descriptor: Descriptor, store: Store) -> Path:
     """Bring a blob of an archive or of another registry into the store, so that it can be sent, and sent again."""
     if isinstance(source, RegistrySource):
         return source.fetch_blob(descriptor)
-    with (
-        store.blobs.writer(expected=descriptor.digest, where=source.name) as writer,
-        source.open_blob(descriptor) as blob,
-    ):
-        for chunk in verified_chunks(blob, descriptor, where=source.name):
-            writer.write(chunk)
+    with source.open_blob(descriptor) as blob:
+        there = source.blob_path(descriptor)
+        if there is not None:  # a shared cache had it, and opening it brought it
+            return there
+        with store.blobs.writer(expected=descriptor.digest, where=source.name) as writer:
+            for chunk in verified_chunks(blob, descriptor, where=source.name):
+                writer.write(chunk)
     path = store.blobs.path(descriptor.digest)
     if not path.is_file():
         raise ImageError(f"{source.name}: the store could not keep {descriptor.digest}")

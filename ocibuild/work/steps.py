@@ -151,6 +151,8 @@ class StepRunner:
         A MachineError names the step and why it was to run, where nothing can run it here.
         """
         rung = self._chosen(step)
+        if self.machine.cache is not None:
+            self.machine.cache.before_step(rung.name)
         store, events = self.machine.store, self.machine.events
         if not self._base_pieces:  # read once for all steps
             self._base_pieces = self.base.pieces(store=store, events=events)

@@ -305,7 +305,7 @@ def test_copying_an_index_between_registries(
         fetched.append(descriptor)
         return source.fetch_blob(descriptor)
 
-    copy_image(made.source(there), made.repository(again), again, fetch_blob=fetch, mount_from=["copy/to"])
+    copy_image(made.source(there), made.repository(again), again, fetch_blob=fetch, mount_from=lambda _: ["copy/to"])
     assert fetched == []
     assert made.source(again).root() == index
 

@@ -154,8 +154,9 @@ def ranged(request: Request, data: bytes) -> Reply:
     wanted = request.headers.get("range")
     if wanted is None:
         return Reply(200, data)
-    start = int(wanted.removeprefix("bytes=").rstrip("-"))
-    return Reply(206, data[start:], {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"})
+    first, _, last = wanted.removeprefix("bytes=").partition("-")
+    start, end = int(first), min(int(last) if last else len(data), len(data) - 1)
+    return Reply(206, data[start : end + 1], {"Content-Range": f"bytes {start}-{end}/{len(data)}"})
 
 
 def error(status: int, code: str, message: str) -> Reply:

@@ -1,0 +1,226 @@
+"""Caches in a registry: a machine that has never built before makes nothing that another one has made."""
+
+import contextlib
+import json
+import re
+import socket
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocibuild.core.descriptor import OCI_LAYER_ZSTD, OCI_MANIFEST
+from tests.end_to_end.conftest import Program, assert_sound, repository
+from tests.support.apt_repository import make_deb
+from tests.support.registry_server import RegistryServer
+from tests.support.tiny_system import TinySystem
+
+pytestmark = pytest.mark.registry
+
+_REQUEST = re.compile(r"http\.request\.method=(\w+).*?http\.request\.uri=\"?([^\" ]+)")
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
+    with RegistryServer(tmp_path_factory.mktemp("registry")) as server:
+        yield server
+
+
+@pytest.fixture
+def names(registry: RegistryServer, request: pytest.FixtureRequest) -> tuple[str, str]:
+    """A cache and an image of this test's own."""
+    own = re.sub(r"[^a-z0-9]+", "-", request.node.name).strip("-")
+    return f"{registry.host}/{own}/cache", f"{registry.host}/{own}/app:1"
+
+
+@pytest.fixture
+def source(system: TinySystem, tmp_path: Path) -> Path:
+    for name in ("hello", "world"):
+        system.add(make_deb(name, "1.0", files={f"usr/bin/{name}": f"#!/bin/sh\necho {name}\n".encode() * 200}))
+    system.publish()
+    return repository(tmp_path / "repository", apt_txt="hello\nworld\n", notes_txt="x")
+
+
+def fresh(tmp_path: Path, name: str = "other") -> Program:
+    """A machine that has never built before."""
+    return Program(tmp_path / name, {})
+
+
+def asked(server: RegistryServer) -> list[tuple[str, str]]:
+    """Method and path of what the registry was asked since the last call."""
+    found = [match for line in server.log if "response completed" in line and (match := _REQUEST.search(line))]
+    server.log.clear()
+    return [(match[1], match[2].partition("?")[0]) for match in found]
+
+
+def uploads(requests: list[tuple[str, str]], name: str) -> int:
+    """How many blobs were sent to this repository."""
+    return sum(method == "PUT" and path.startswith(f"/v2/{name}/blobs/") for method, path in requests)
+
+
+def call(server: RegistryServer, path: str, method: str = "GET", body: bytes | None = None, kind: str = "") -> bytes:
+    headers = {"Accept": OCI_MANIFEST} | ({"Content-Type": kind} if kind else {})
+    request = urllib.request.Request(f"{server.url}/v2/{path}", body, headers, method=method)
+    with urllib.request.urlopen(request) as answer:
+        return bytes(answer.read())
+
+
+def entries(server: RegistryServer, cache: str) -> list[str]:
+    name = cache.partition("/")[2]
+    return sorted(json.loads(call(server, f"{name}/tags/list"))["tags"])
+
+
+def built(program: Program, source: Path, *options: str | Path, base: str) -> tuple[str, str]:
+    """The digest, and what was said, of a build that must end well."""
+    done = program.run("build", source, "--base", base, *options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip(), done.stderr
+
+
+def base_manifest(base: str) -> str:
+    """The hexadecimal digest of a layout's only manifest."""
+    index = json.loads(Path(base.partition(":")[2], "index.json").read_text())
+    return str(index["manifests"][0]["digest"]).partition(":")[2]
+
+
+@pytest.fixture
+def filled(program: Program, system: TinySystem, registry: RegistryServer, source: Path, names: tuple[str, str]) -> str:
+    """The digest of an image that a machine has made and pushed, and filled the cache with."""
+    cache, image = names
+    digest, said = built(
+        program, source, "-t", image, "--push", "--cache", cache, "--cache-mode", "rw", base=system.base(program)
+    )
+    assert "not written" not in said
+    return digest
+
+
+def test_a_machine_without_anything_fetches_nothing_and_mounts_all(
+    program: Program, system: TinySystem, registry: RegistryServer, source: Path, names: tuple[str, str],
+    filled: str, tmp_path: Path,
+) -> None:  # fmt: skip
+    cache, image = names
+    base, other, second = system.base(program), fresh(tmp_path), image.replace("/app:", "/second:")
+    system.repository.files.clear()  # there is no archive any more: whoever asks it for something fails
+    asked(registry)
+    digest, said = built(other, source, "-t", second, "--push", "--cache", cache, base=base)
+    assert digest == filled
+    assert "warning" not in said
+    requests = asked(registry)
+    repository_name = second.partition("/")[2].partition(":")[0]
+    of_base = len(json.loads(Path(base.partition(":")[2], "blobs/sha256", base_manifest(base)).read_text())["layers"])
+    assert (
+        uploads(requests, repository_name) == of_base + 2
+    )  # the base is not in the cache; the files; the configuration
+    assert not any("/blobs/" in path and method == "PUT" and "/cache/" in path for method, path in requests)
+    questions = [path for _, path in requests if "/cache/manifests/" in path]
+    assert len(questions) == 1  # one entry answers all
+    assert_sound(other.store)
+
+
+def test_an_image_that_stays_here_is_whole(
+    program: Program, system: TinySystem, source: Path, names: tuple[str, str], filled: str, tmp_path: Path
+) -> None:
+    other = fresh(tmp_path)
+    digest, _ = built(other, source, "--cache", names[0], "-t", "kept:1", base=system.base(program))
+    assert digest == filled
+    other.result("check", "kept:1")
+
+
+def test_changed_files_cost_their_own_layer(
+    program: Program, system: TinySystem, registry: RegistryServer, source: Path, names: tuple[str, str],
+    filled: str, tmp_path: Path,
+) -> None:  # fmt: skip
+    base, other = system.base(program), fresh(tmp_path)
+    (source / "notes.txt").write_text("changed")
+    system.repository.files.clear()
+    asked(registry)
+    digest, _ = built(other, source, "-t", names[1], "--push", "--cache", names[0], base=base)
+    assert digest != filled
+    assert uploads(asked(registry), names[1].partition("/")[2].partition(":")[0]) == 2  # the files, the configuration
+
+
+def test_a_changed_package_costs_itself(
+    program: Program, system: TinySystem, registry: RegistryServer, source: Path, names: tuple[str, str],
+    filled: str, tmp_path: Path,
+) -> None:  # fmt: skip
+    """Another version beside packages that a layer of the cache holds: they are read out of that layer."""
+    base, other = system.base(program), fresh(tmp_path)
+    system.add(make_deb("world", "2.0", files={"usr/bin/world": b"#!/bin/sh\necho new\n"}))
+    system.publish()
+    system.server.requests.clear()
+    expected = fresh(tmp_path, "third").result("build", source, "--base", base, "--refresh")
+    fetched = [path for path in system.server.requests if path.endswith(".deb")]
+    assert len(fetched) == 2
+    system.server.requests.clear()
+    digest, _ = built(other, source, "--cache", names[0], "--refresh", base=base)
+    assert digest == expected
+    assert [path for path in system.server.requests if path.endswith(".deb") and "hello" in path] == []
+
+
+def test_without_a_cache_nothing_counts_that_one_said(
+    program: Program, system: TinySystem, source: Path, names: tuple[str, str], filled: str, tmp_path: Path
+) -> None:
+    base, other = system.base(program), fresh(tmp_path)
+    built(other, source, "--cache", names[0], base=base)
+    system.server.requests.clear()
+    digest, _ = built(other, source, base=base)
+    assert digest == filled
+    assert any(path.endswith(".deb") for path in system.server.requests)
+
+
+def test_a_cache_that_cannot_be_reached_is_told_of_once(program: Program, system: TinySystem, source: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        cache = f"127.0.0.1:{taken.getsockname()[1]}/cache"
+        done = program.run("build", source, "--base", system.base(program), "--cache", cache)
+    assert done.returncode == 0
+    assert done.stderr.count("is not used") == 1
+
+
+def manifests(server: RegistryServer, cache: str) -> dict[str, Any]:
+    name = cache.partition("/")[2]
+    return {tag: json.loads(call(server, f"{name}/manifests/{tag}")) for tag in entries(server, cache)}
+
+
+def test_entries_that_stand_for_something_else_are_refused_and_the_image_made_here(
+    program: Program, system: TinySystem, registry: RegistryServer, source: Path, names: tuple[str, str],
+    filled: str, tmp_path: Path,
+) -> None:  # fmt: skip
+    first, *_, last = (found := manifests(registry, names[0])).values()
+    for tag, manifest in found.items():
+        other_one = json.dumps(last if manifest == first else first).encode()
+        call(registry, f"{names[0].partition('/')[2]}/manifests/{tag}", "PUT", other_one, OCI_MANIFEST)
+    other = fresh(tmp_path)
+    digest, said = built(other, source, "--cache", names[0], base=system.base(program))
+    assert digest == filled
+    assert "is refused" in said
+    assert_sound(other.store)
+
+
+def test_a_layer_that_is_lost_is_made_here(
+    program: Program, system: TinySystem, registry: RegistryServer, source: Path, names: tuple[str, str],
+    filled: str, tmp_path: Path,
+) -> None:  # fmt: skip
+    name = names[0].partition("/")[2]
+    for manifest in manifests(registry, names[0]).values():
+        for layer in manifest["layers"]:
+            if layer["mediaType"] == OCI_LAYER_ZSTD:
+                with contextlib.suppress(urllib.error.HTTPError):  # the layers of many entries are the same
+                    call(registry, f"{name}/blobs/{layer['digest']}", "DELETE")
+    other = fresh(tmp_path)
+    digest, said = built(other, source, "--cache", names[0], base=system.base(program))
+    assert digest == filled
+    assert "lost" in said
+
+
+def test_reading_writes_nothing(
+    program: Program, system: TinySystem, registry: RegistryServer, source: Path, names: tuple[str, str], filled: str
+) -> None:
+    before = entries(registry, names[0])
+    (source / "apt.txt").write_text("hello\n")
+    asked(registry)
+    built(program, source, "--cache", names[0], base=system.base(program))
+    assert {method for method, _ in asked(registry)} <= {"GET", "HEAD"}
+    assert entries(registry, names[0]) == before
