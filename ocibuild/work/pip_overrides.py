@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ocibuild.core.errors import BuildError
 from ocibuild.core.package import LockedPackage
+from ocibuild.core.paths import ancestors
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.image.view import View
 from ocibuild.layer.entry import Entry
@@ -23,7 +24,7 @@ def replaced_files(
     """
     replaced = {wheel.name: provided[wheel.name] for wheel in wheels if wheel.name in provided}
     paths = {path for name, version in replaced.items() for path in _files(name, version, view, target)}
-    return [Entry.whiteout(path) for path in sorted(paths)]
+    return [Entry.whiteout(path) for path in sorted(_with_folders(paths, view, target))]
 
 
 def _files(name: str, version: str, view: View, target: PythonTarget) -> Iterator[str]:
@@ -41,6 +42,18 @@ def _files(name: str, version: str, view: View, target: PythonTarget) -> Iterato
         entry = view.get(path)
         if path and entry is not None and entry.kind != "directory":
             yield path
+
+
+def _with_folders(paths: set[str], view: View, target: PythonTarget) -> set[str]:
+    """The paths, a folder of modules of which nothing would be left in place of what is in it."""
+    below = f"{target.standard_library}/site-packages/"
+    folders = {folder for path in paths for folder in ancestors(path) if folder.startswith(below)}
+    gone = set(paths)
+    for folder in sorted(folders, key=len, reverse=True):
+        inside = {f"{folder}/{name}" for name in view.children(folder)}
+        if inside <= gone:
+            gone = gone - inside | {folder}
+    return gone
 
 
 def _normalised(name: str) -> str:
