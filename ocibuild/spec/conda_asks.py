@@ -7,6 +7,7 @@ from dataclasses import replace
 from ocibuild.core.asks import CondaAsk, CondaAsks, EitherAsk, Origin, RequirementsFile
 from ocibuild.spec.catalogue import CatalogueLayer
 from ocibuild.spec.options import BuildOptions
+from ocibuild.spec.python_ask import PythonAsk, python_of_conda
 from ocibuild.spec.repository import RepositorySpec
 
 __all__ = ["conda_asks", "conda_pip_file"]
@@ -15,15 +16,21 @@ _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<versions>
 
 
 def conda_asks(
-    spec: RepositorySpec, layers: Sequence[CatalogueLayer], options: BuildOptions, *, is_binder: bool
+    spec: RepositorySpec,
+    layers: Sequence[CatalogueLayer],
+    options: BuildOptions,
+    *,
+    is_binder: bool,
+    needs_python: bool,
 ) -> CondaAsks:
-    """What a repository asks of conda; nothing where it has no environment.
+    """What a repository asks of conda: for its environment, or for a Python that Debian does not have.
 
+    Where ``needs_python`` is False, nothing is asked of pip, and no Python is asked for.
     What layers ask of pip is then taken from conda, where a channel has it. A pip section wants pip, as conda itself
     adds it; the Python of the options stands beside the file's.
     """
     if spec.conda is None:
-        return CondaAsks()
+        return _python_alone(spec, options) if needs_python else CondaAsks()
     asks = spec.conda.asks
     more = []
     if options.python:
@@ -32,8 +39,18 @@ def conda_asks(
         more += [CondaAsk(name, Origin(spec.conda.file)) for name in ("r-base", "r-irkernel", "r-devtools")]
     either = list(_of_layers(layers))
     if spec.conda.pip is not None or either:
-        either += [EitherAsk(CondaAsk(name, Origin(spec.conda.file))) for name in ("python", "pip")]
+        origin = Origin(spec.conda.file)
+        either += [EitherAsk(CondaAsk("python", origin)), EitherAsk(CondaAsk("pip", origin), "pip")]
     return replace(asks, packages=(*asks.packages, *more), either=tuple(either))
+
+
+def _python_alone(spec: RepositorySpec, options: BuildOptions) -> CondaAsks:
+    """The Python that no suite of Debian's has; packages then come from PyPI, as without conda."""
+    ask = PythonAsk(options.python, Origin("--python")) if options.python else spec.python
+    text, origin = python_of_conda(ask, options.base), ask.origin or ask.specifier_origin
+    if not text or origin is None:
+        return CondaAsks()
+    return CondaAsks(packages=(CondaAsk(text, origin),), either=(EitherAsk(CondaAsk("pip", origin), "pip"),))
 
 
 def _of_layers(layers: Iterable[CatalogueLayer]) -> Iterator[EitherAsk]:

@@ -133,7 +133,7 @@ def image_asks(
     folder) and its ref (``None`` where none was said). A RepositoryError for an appendix that cannot be followed, and
     for a program of the repository that is to run and is ignored.
     """
-    account = _account(layers, options)
+    account, pip = _account(layers, options), _pip(spec, profile, layers)
     folder = options.repository_folder or account.home
     variables: dict[str, str] = dict(spec.conda.variables) if spec.conda is not None else {}
     path: tuple[str, ...] = ()
@@ -150,8 +150,8 @@ def image_asks(
         account,
         folder,
         _with_account(layers, account),
-        _pip(spec, profile, layers),
-        conda_asks(spec, layers, options, is_binder=profile.is_binder),
+        pip,
+        conda_asks(spec, layers, options, is_binder=profile.is_binder, needs_python=not pip.is_empty),
         spec.r.asks(options),
         files_apt=spec.apt,
         variables=MappingProxyType(variables),

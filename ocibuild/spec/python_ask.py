@@ -7,12 +7,13 @@ from types import MappingProxyType
 from ocibuild.core.asks import Origin
 from ocibuild.core.errors import RepositoryError
 
-__all__ = ["DEBIAN_PYTHONS", "PythonAsk", "base_with_python"]
+__all__ = ["DEBIAN_PYTHONS", "PythonAsk", "base_with_python", "python_of_conda"]
 
 DEBIAN_PYTHONS: Mapping[str, str] = MappingProxyType({"apt:bookworm": "3.11.2", "apt:trixie": "3.13.5"})
 """Bases made of Debian's packages, the default first, and the Python of each (packages.debian.org, python3.11 and
 python3.13). A stable release keeps its version, so that it is known without asking a mirror."""
 
+_OLDEST_OF_CONDA = (3, 7)
 _OTHERS = (
     "Ubuntu's releases have others (--base apt:jammy 3.10, apt:noble 3.12), and so have images such as python:3.12"
 )
@@ -70,6 +71,22 @@ def base_with_python(ask: PythonAsk, offered: Mapping[str, str] = DEBIAN_PYTHONS
         )
     first = next(iter(offered))
     return first if first in fitting else max(fitting, key=lambda base: _numbers(offered[base]))
+
+
+def python_of_conda(ask: PythonAsk, base: str | None, offered: Mapping[str, str] = DEBIAN_PYTHONS) -> str:
+    """What is asked of conda (a MatchSpec) where a Python that is required is not Debian's; empty where it is not.
+
+    ``base`` is the one that is said, None for any of those offered. Of other bases nothing is known beforehand, and
+    they are left as they are. Before 3.7 there is no Jupyter that a package of today works with.
+    """
+    required = ask.required
+    versions = list(offered.values()) if base is None else [offered[base]] if base in offered else []
+    if not versions or any(map(required.allows, versions)):
+        return ""
+    if required.version and _numbers(required.version)[:2] < _OLDEST_OF_CONDA:
+        return ""
+    version = f"{required.version}.*" if required.version else ""
+    return f"python {','.join(filter(None, [version, required.specifier.replace(' ', '')]))}"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

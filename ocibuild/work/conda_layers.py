@@ -10,6 +10,7 @@ from ocibuild.core.step import Step
 from ocibuild.ecosystem.conda.environment import CondaPython, environment_entries, place_context
 from ocibuild.ecosystem.conda.link_scripts import post_link_steps
 from ocibuild.ecosystem.conda.place import PLACING_VERSION, place
+from ocibuild.ecosystem.conda.remote_info import PackageFacts
 from ocibuild.ecosystem.conda.settle import settle
 from ocibuild.ecosystem.pip.prefix import DEFAULT_PREFIX
 from ocibuild.layer.fragment import fragment_key
@@ -81,7 +82,14 @@ class CondaLayers:
     def steps(self, layers: Sequence[MadeLayer]) -> list[Step]:
         """What the packages want to be run once all of them are there, dependencies first."""
         fragments = {fragment.key: fragment for layer in layers for fragment in layer.fragments}
-        notes = {package.name: fragments[self.fragment(package).key].notes for package in self._packages}
+        return self._steps({package.name: fragments[self.fragment(package).key].notes for package in self._packages})
+
+    def planned_steps(self, facts: Mapping[str, PackageFacts]) -> list[Step]:
+        """The same as far as is known of packages that are not here: ``facts`` by package name."""
+        scripts = {name: each.post_link for name, each in facts.items() if each.post_link}
+        return self._steps({name: {"post-link": script.encode()} for name, script in scripts.items()})
+
+    def _steps(self, notes: Mapping[str, Mapping[str, bytes]]) -> list[Step]:
         return post_link_steps(self._packages, notes, prefix=self._prefix, user=self._owner.name)
 
 

@@ -204,13 +204,14 @@ class Workshop:
             python_http = python_http.reaching(merged(settings, requirements).reach)
         self.clients = {Ecosystem.APT: debian.http, Ecosystem.PIP: python_http}
         self._headers: dict[Ecosystem, Mapping[str, str]] = {}
+        self.conda = CondaResolver(machine.store, machine.environment, machine.events, machine.remote.http)
         self._resolver: Resolver | LockedResolver = Resolver(
             machine,
             options,
             request.folder,
             debian,
             PythonResolver(machine.store, machine.environment, machine.events, python_http),
-            CondaResolver(machine.store, machine.environment, machine.events, machine.remote.http),
+            self.conda,
             RResolver(machine, options, debian),
             self.bodies,
             build_root=self._wheel_root,
@@ -387,7 +388,8 @@ def _refuse_other_python(wanted: PythonAsk, target: PythonTarget | None, base: B
         f"{wanted} is asked for, and {base.name} has {target.version}",
         file=origin.file if origin else None,
         line=origin.line if origin else None,
-        hint="choose a base that has it: apt:bookworm has 3.11, apt:trixie 3.13, the image python:3.12 its own",
+        hint="choose a base that has it: apt:bookworm has 3.11, apt:trixie 3.13, the image python:3.12 its own; "
+        "without --base conda's is taken",
     )
 
 

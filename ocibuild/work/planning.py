@@ -14,6 +14,7 @@ from ocibuild.plan.plan import BuildPlan, PlannedLayer, PlannedPackage
 from ocibuild.store.store import Store
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.build import BuildRequest
+from ocibuild.work.image_stack import conda_layers
 from ocibuild.work.machine import Machine
 from ocibuild.work.make import Workshop
 from ocibuild.work.platform_build import PlatformBuild
@@ -52,8 +53,10 @@ def _plan(workshop: Workshop, build: PlatformBuild, resolution: Resolution, plat
             for package in resolution.lock.packages
         )
         layers, unknown = _layers(workshop, build, bodies)
-    with machine.phase("reading scripts", f"for {platform}"):
-        steps = (*_steps(workshop, build, resolution), *_wheel_steps(build, resolution), *build.steps)
+        with machine.phase("reading scripts", f"for {platform}"):
+            found = _steps(workshop, build, resolution)
+            found += (*_conda_steps(workshop, build, bodies), *_wheel_steps(build, resolution))
+    steps = (*found, *build.steps)
     unknown += tuple(f"what {source} depends on (until it is built)" for source in resolution.missing)
     return BuildPlan(
         platform=platform,
@@ -83,6 +86,14 @@ def _layers(
         layers.append(PlannedLayer(packed.name, "cached" if known else "new", packed.size_bytes, names))
     layers += [PlannedLayer(name, "new") for name in build.other_layers()]
     return tuple(layers), tuple(layer.name for layer in layers if layer.size_bytes is None)
+
+
+def _conda_steps(workshop: Workshop, build: PlatformBuild, bodies: PackageBodies) -> tuple[Step, ...]:
+    """The scripts that conda packages want to be run."""
+    layers = conda_layers(build, bodies)
+    if layers is None:
+        return ()
+    return tuple(layers.planned_steps(workshop.conda.facts(build.of(Ecosystem.CONDA), bodies)))
 
 
 def _wheel_steps(build: PlatformBuild, resolution: Resolution) -> tuple[Step, ...]:

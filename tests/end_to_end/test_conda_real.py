@@ -1,0 +1,111 @@
+"""Conda environments that run: a channel made of real wheels and Debian's Python, on Debian's base, and PyPI."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Program, repository
+from tests.support.conda_channel import PLACEHOLDER, File, Recipe, write_package, write_repodata
+from tests.support.conda_distribution import real_channel
+
+pytestmark = [pytest.mark.network]
+
+SITE = "/srv/conda/envs/notebook/lib/python3.11/site-packages"
+SCRIPT = """\
+#!/bin/sh
+set -e
+test -x "$PREFIX/bin/python"
+"$PREFIX/bin/python" -c "import numpy, sys; print(sys.prefix, numpy.__name__)" > "$PREFIX/share/linked"
+echo "$PKG_NAME $PKG_VERSION $PKG_BUILDNUM" >> "$PREFIX/share/linked"
+"""
+ACTIVATE = 'export GREETING="from $CONDA_PREFIX"\n'
+
+
+@pytest.fixture(scope="module")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python, numpy, idna, and a package with a script to be run after it is linked."""
+    folder = tmp_path_factory.mktemp("real")
+    cache = Path(os.environ.get("OCIBUILD_TEST_CACHE") or folder)
+    channel, _ = real_channel(folder / "channel", cache / "conda", "numpy idna")
+    hello = Recipe(
+        "hello", "2.1", build_number=4, depends=["numpy"],
+        files=[
+            File("bin/.hello-post-link.sh", SCRIPT.encode(), 0o755),
+            File("etc/conda/activate.d/hello.sh", ACTIVATE.encode()),
+            File("share/greeting", b"at " + PLACEHOLDER.encode(), prefix="text"),
+        ],
+    )  # fmt: skip
+    tables = json.loads((channel / "linux-64/repodata.json").read_bytes())
+    table = {**tables["packages"], **tables["packages.conda"]}
+    data = write_package(channel, hello).read_bytes()
+    record = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "depends": ["numpy"], "subdir": "linux-64"}
+    record |= {"name": "hello", "version": "2.1", "build": "0", "build_number": 4}
+    write_repodata(channel, "linux-64", {**table, hello.file_name: record})
+    return channel
+
+
+def environment(folder: Path, channel: Path, dependencies: str) -> Path:
+    text = f"channels: [{channel.as_uri()}, nodefaults]\nvariables: {{FROM_FILE: here}}\ndependencies:\n{dependencies}"
+    return repository(folder, environment_yml=text)
+
+
+def said(program: Program, image: str, *arguments: str) -> Sequence[str]:
+    return program.result("run", image, *arguments).splitlines()
+
+
+def test_pip_adds_to_an_environment_that_runs(warm: Program, channel: Path, tmp_path: Path) -> None:
+    source = environment(
+        tmp_path / "source", channel, "- python=3.11\n- hello\n- idna\n- pip:\n  - requests==2.32.3\n  - six==1.16.0\n"
+    )
+    plan = json.loads(warm.result("plan", source, "--json"))
+    (step,) = plan["steps"]
+    assert (step["name"], step["user"]) == ("post-link script of hello", "jovyan")
+    wheels = {each["name"] for each in plan["packages"] if each["ecosystem"] == "pip"}
+    assert {"requests", "six", "urllib3", "pip"} <= wheels
+    assert not wheels & {"idna", "numpy"}
+    image, lock = "localhost/conda/plain:1", tmp_path / "lock"
+    first = warm.result("build", source, "-t", image, "--lock", lock)
+    assert warm.result("build", source, "-t", image, "--lock", lock, "--locked") == first
+    code = "import idna, numpy, requests; print(requests.__version__, numpy.ones(2).sum(), idna.__file__)"
+    assert said(warm, image, "python", "-c", code) == [f"2.32.3 2.0 {SITE}/idna/__init__.py"]
+    assert said(warm, image, "sh", "-c", "cat /srv/conda/envs/notebook/share/linked; echo $FROM_FILE") == [
+        "/srv/conda/envs/notebook numpy",
+        "hello 2.1 4",
+        "here",
+    ]
+    assert said(warm, image, "python", "-m", "pip", "check") == ["No broken requirements found."]
+
+
+def test_pip_replaces_what_conda_brings_only_where_it_may(warm: Program, channel: Path, tmp_path: Path) -> None:
+    source = environment(tmp_path / "source", channel, "- python=3.11\n- idna\n- pip:\n  - idna==3.6\n")
+    error = warm.error("build", source, code=3)
+    assert "environment.yml:7: " in error
+    assert "the conda environment has idna 3." in error
+    assert "--pip-overrides" in error
+    image = "localhost/conda/overridden:1"
+    warm.result("build", source, "-t", image, "--pip-overrides")
+    assert said(warm, image, "sh", "-c", f"ls -d {SITE}/idna*; python -m pip list --format=freeze | grep idna") == [
+        f"{SITE}/idna",
+        f"{SITE}/idna-3.6.dist-info",
+        "idna==3.6",
+    ]
+
+
+def test_a_python_that_the_base_does_not_have_is_condas(warm: Program, channel: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".condarc").write_text(f"channels: [{channel.as_uri()}]\n")
+    for name in (".config", ".docker"):
+        if (Path.home() / name).exists():
+            shutil.copytree(Path.home() / name, home / name)
+    source = repository(tmp_path / "source", requirements_txt="six==1.16.0\n")
+    options = ["--base", "apt:trixie", "--python", "3.11", "-t", "localhost/conda/python:1"]
+    warm.result("build", source, *options, HOME=str(home))
+    code = "import six, sys; print(six.__version__, sys.version_info[:2], sys.prefix)"
+    expected = ["1.16.0 (3, 11) /srv/conda/envs/notebook"]
+    assert said(warm, "localhost/conda/python:1", "python", "-c", code) == expected
