@@ -1,6 +1,7 @@
 """URLs as this program compares, joins and shows them."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, urljoin, urlsplit, urlunsplit
 
@@ -8,6 +9,7 @@ from ocibuild.core.errors import NetworkError
 
 __all__ = ["Origin", "is_loopback", "joined", "redacted", "split_userinfo"]
 
+_PATH_TOKEN = re.compile(r"\A/t/[^/]+/")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # Query values that say what was asked for and can hold no secret; all others are hidden.
 _HARMLESS = frozenset({"digest", "from", "last", "mount", "n", "scope", "service", "artifactType"})
@@ -40,7 +42,10 @@ class Origin:
 
 
 def redacted(url: str) -> str:
-    """The URL without what may be secret: userinfo, fragment, and the values of its query (signatures, tokens)."""
+    """The URL without what may be secret: userinfo, fragment, and the values of its query (signatures, tokens).
+
+    A path that begins with ``/t/TOKEN/`` is one of a conda channel, shown without its token.
+    """
     try:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
@@ -48,7 +53,8 @@ def redacted(url: str) -> str:
     except ValueError:
         return "(a malformed URL)"
     query = "&".join(f"{name}={value if name in _HARMLESS else '...'}" for name, value in pairs)
-    return urlunsplit(SplitResult(parts.scheme, host, parts.path, query, ""))
+    path = _PATH_TOKEN.sub("/t/.../", parts.path)
+    return urlunsplit(SplitResult(parts.scheme, host, path, query, ""))
 
 
 def split_userinfo(url: str) -> tuple[str, str | None, str | None]:

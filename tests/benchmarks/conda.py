@@ -17,7 +17,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -35,24 +35,24 @@ def main() -> None:
     parser.add_argument("work", nargs="*", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
-        {"ours": ours, "peer": peer}[options.work[0]](*map(Path, options.work[1:]))
+        programs: dict[str, Callable[..., None]] = {"ours": ours, "peer": peer, "prepare": prepare}
+        programs[options.work[0]](*map(Path, options.work[1:]))
         return
     options.folder.mkdir(parents=True, exist_ok=True)
-    lock = prepared(options.folder)
+    lock = options.folder / "records.json"
+    if not lock.exists():  # in a process of its own: what this one holds counts for the programs that it starts
+        subprocess.run([sys.executable, __file__, "prepare", lock], check=True)
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
         compare(lock, Path(scratch), options.rounds)
 
 
-def prepared(folder: Path) -> Path:
-    """The channel, and the solved environment as a file of records; made once."""
+def prepare(lock: Path) -> None:
+    """Make the channel, and write the solved environment into a file of records beside it."""
     from tests.support.conda_distribution import real_channel  # noqa: PLC0415 - the measured programs do not need it
 
-    lock = folder / "records.json"
-    if not lock.exists():
-        channel, names = real_channel(folder / "channel", folder / "cache")
-        records = asyncio.run(solved(channel, names, folder / "gateway"))
-        lock.write_text(json.dumps([json.loads(record) for record in records]))
-    return lock
+    channel, names = real_channel(lock.parent / "channel", lock.parent / "cache")
+    records = asyncio.run(solved(channel, names, lock.parent / "gateway"))
+    lock.write_text(json.dumps([json.loads(record) for record in records]))
 
 
 async def solved(channel: Path, names: Sequence[str], cache: Path) -> list[str]:

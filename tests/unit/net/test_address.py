@@ -21,6 +21,8 @@ from ocibuild.net.address import Origin, is_loopback, joined, redacted, split_us
         ("https://h.example/x#sha256=secret", "https://h.example/x"),
         ("https://[::1", "(a malformed URL)"),
         ("https://user@h.example:8443/", "https://h.example:8443/"),
+        ("https://h.example/t/ab-s3cret/team/linux-64/a.conda", "https://h.example/t/.../team/linux-64/a.conda"),
+        ("https://h.example/data/t/x/y", "https://h.example/data/t/x/y"),
     ],
 )
 def test_what_may_be_secret_is_not_shown(url: str, shown: str) -> None:
