@@ -197,7 +197,7 @@ class ImageStack:
         own = packages[Ecosystem.R]
         self._refuse_conflicts(view, own)
         layers, view = layers + own, view.extended(tables_of(own))
-        step = self._r.source_step()
+        step = self._build.r_step
         if step is not None:
             self._r.fetch_sources()
             layers, view = self._stepped(step, layers, view)
@@ -250,6 +250,7 @@ def other_layers(build: "PlatformBuild") -> list[str]:
     names += [_STATE] if build.of(Ecosystem.APT) or build.lock.removals else []
     names += [_CONDA_ENVIRONMENT] if build.of(Ecosystem.CONDA) else []
     names += [_ENVIRONMENT] if build.target is not None and not build.target.owns_prefix else []
+    names += [build.r_step.name] if build.r_step is not None else []
     names += [_CATALOGUE] if any(layer.files for layer in build.asks.layers) or build.asks.owned else []
     return [*names, _RECORDS, SOURCE_LAYER, *(step.name for step in build.steps)]
 

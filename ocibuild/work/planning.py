@@ -56,7 +56,7 @@ def _plan(workshop: Workshop, build: PlatformBuild, resolution: Resolution, plat
         with machine.phase("reading scripts", f"for {platform}"):
             found = _steps(workshop, build, resolution)
             found += (*_conda_steps(workshop, build, bodies), *_wheel_steps(build, resolution))
-    steps = (*found, *build.steps)
+    steps = (*found, *filter(None, [build.r_step]), *build.steps)
     unknown += tuple(f"what {source} depends on (until it is built)" for source in resolution.missing)
     return BuildPlan(
         platform=platform,

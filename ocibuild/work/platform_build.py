@@ -8,6 +8,8 @@ from ocibuild.core.package import Ecosystem, LockedPackage
 from ocibuild.core.platform import Platform
 from ocibuild.core.step import Step
 from ocibuild.ecosystem.pip.target import PythonTarget
+from ocibuild.ecosystem.r.source import source_step
+from ocibuild.ecosystem.r.target import DEBIAN_LIBRARY
 from ocibuild.lock import PlatformLock
 from ocibuild.plan.packing import PackedLayer, pack
 from ocibuild.plan.shared import Shared
@@ -95,6 +97,11 @@ class PlatformBuild:
     def of(self, ecosystem: Ecosystem) -> list[LockedPackage]:
         """The lock's packages of one ecosystem, in the lock's order."""
         return [package for package in self.lock.packages if package.ecosystem is ecosystem]
+
+    @property
+    def r_step(self) -> Step | None:
+        """What builds R packages that exist as source only; None where there is none."""
+        return source_step(self.of(Ecosystem.R), library=DEBIAN_LIBRARY)
 
     def other_layers(self) -> list[str]:
         """The names of the layers that hold no packages, as far as they are known before anything is made."""

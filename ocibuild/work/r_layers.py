@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from ocibuild.core.package import LockedPackage
-from ocibuild.core.step import Step
 from ocibuild.ecosystem.r.place import PLACING_VERSION, RPlaceContext, place
-from ocibuild.ecosystem.r.source import is_source, source_step
+from ocibuild.ecosystem.r.source import is_source
 from ocibuild.ecosystem.r.target import DEBIAN_LIBRARY
 from ocibuild.layer.fragment import fragment_key
 from ocibuild.work.bodies import PackageBodies
@@ -33,10 +32,6 @@ class RLayers:
         return FragmentRecipe(
             key, package.identity, lambda: place(package, self._bodies.path(package), context), (package,)
         )
-
-    def source_step(self) -> Step | None:
-        """What builds the source packages; None where there is none."""
-        return source_step(self._packages, library=self._library)
 
     def fetch_sources(self) -> None:
         """Have the files of source packages in the store."""

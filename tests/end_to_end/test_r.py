@@ -200,12 +200,109 @@ def test_no_repository(program: Program, r_system: TinySystem, tmp_path: Path) -
     assert "is no http or https address" in wrong.error("build", source, "--base", base, code=2)
 
 
+def test_sources_are_told_before_they_are_built(r_program: Program, r_system: TinySystem, tmp_path: Path) -> None:
+    """An old version, and what only exists as source, are a step; the compiler comes with what holds code for one."""
+    base = r_system.base(r_program)
+    plain = r_program.result("plan", wanted(tmp_path / "plain", "tinybase@1.0"), "--base", base, "--json")
+    (step,) = json.loads(plain)["steps"]
+    assert (step["name"], step["user"]) == ("R packages from source", "root")
+    assert step["why"] == "no repository has them built: tinybase"
+    packages = {each["name"]: each for each in json.loads(plain)["packages"]}
+    assert packages["tinybase"]["url"].endswith("/src/contrib/Archive/tinybase/tinybase_1.0.tar.gz")
+    assert "r-base-dev" not in packages
+    nobody = {"OCIBUILD_R_REPOSITORY": r_program.environment["OCIBUILD_R_REPOSITORY"]}
+    sources = f'repository = "{nobody["OCIBUILD_R_REPOSITORY"]}/latest"\n'
+    compiled = json.loads(
+        r_program.result("plan", wanted(tmp_path / "compiled", "tinytop", more=sources), "--base", base, "--json")
+    )
+    (step,) = compiled["steps"]
+    assert step["why"] == "no repository has them built: tinybase, tinyhead, tinyc, tinytop"
+    assert "r-base-dev" in {each["name"] for each in compiled["packages"]}
+    refused = r_program.error("build", tmp_path / "plain", "--base", base, "--sandbox", "none", code=4)
+    assert "R packages from source has to run" in refused
+
+
+def test_a_lock_of_renv_and_a_script(r_program: Program, r_system: TinySystem, tmp_path: Path) -> None:
+    base = r_system.base(r_program)
+    lock = {"Packages": {"tinyhead": {"Package": "tinyhead", "Version": "1.0", "Source": "Repository"}}}
+    source = repository(tmp_path / "renv", renv_lock=json.dumps(lock))
+    plan = json.loads(r_program.result("plan", source, "--base", base, "--json"))
+    assert {each["name"]: each["why"] for each in plan["packages"]}["tinyhead"] == "renv.lock"
+    text = 'install.packages(c("tinyhead", "elsewhere"))\n'
+    source = repository(tmp_path / "script", runtime_txt=f"r-{DAY}", install_R=text)
+    plan = json.loads(r_program.result("plan", source, "--base", base, "--json"))
+    assert [step["name"] for step in plan["steps"]] == ["install.R"]
+    assert "tinyhead" not in {each["name"] for each in plan["packages"]}
+    (source / "ocibuild.toml").write_text("[r]\npreinstall = true\n")
+    done = r_program.run("plan", source, "--base", base, "--json")
+    assert "install.R:1: no repository has elsewhere: it is left to the script" in done.stderr
+    packages = {each["name"]: each["why"] for each in json.loads(done.stdout)["packages"]}
+    assert packages["tinyhead"] == "install.R:1"
+
+
+def test_an_image_knows_the_public_repository(r_program: Program, r_system: TinySystem, tmp_path: Path) -> None:
+    """What stands in for it on this machine is this machine's business."""
+    source = wanted(tmp_path / "source", "tinyhead")
+    (source / "runtime.txt").write_text(f"r-{DAY}\n")
+    image = f"oci:{tmp_path / 'image'}"
+    r_program.result("build", source, "--base", r_system.base(r_program), "-o", image)
+    (inspected,) = json.loads(r_program.result("inspect", image, "--json"))
+    variables = inspected["environment"]
+    assert variables["R_REPOSITORIES"] == f"https://packagemanager.posit.co/cran/__linux__/tiny/{DAY}"
+    assert variables["R_LIBS_USER"] == "/srv/rlibs"
+    assert "127.0.0.1" not in json.dumps(inspected)
+
+
+DESCRIPTION = """\
+Package: mine
+Version: 0.1
+Title: Mine
+Description: Made up.
+License: GPL-2
+Author: A B
+Maintainer: A B <a@example.org>
+Imports: tinytop
+"""
+ASK = """\
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import start_new_kernel
+print(sorted(KernelSpecManager().find_kernel_specs()))
+manager, client = start_new_kernel(kernel_name="ir")
+client.execute_interactive(
+    "cat(mine::six())", timeout=60, output_hook=lambda message: print(message["content"].get("text", ""), end="")
+)
+client.stop_channels()
+manager.shutdown_kernel(now=True)
+"""
+
+
 @pytest.mark.network
-def test_packages_are_loaded_by_the_images_own_r(warm: Program, cran: RRepository, tmp_path: Path) -> None:
-    """Binaries, an old version from its source, and C code, in Debian's R and in whatever sandbox works here."""
-    source = wanted(tmp_path / "source", "tinytop", "tinyc")
-    with posit_imitation(cran) as server:
+@pytest.mark.slow
+def test_an_r_repository_in_jupyter(warm: Program, cran: RRepository, tmp_path: Path) -> None:
+    """Binaries, an old version and C code from their sources, a script, the repository's own package, the kernel."""
+    source = repository(
+        tmp_path / "source",
+        DESCRIPTION=DESCRIPTION,
+        NAMESPACE="importFrom(tinytop, three)\nexport(six)\n",
+        runtime_txt=f"r-4.2-{DAY}",
+        ask_py=ASK,
+    )
+    (source / "R").mkdir()
+    (source / "R/six.R").write_text("six <- function() 2 * three()\n")
+    (source / "ocibuild.toml").write_text('[r]\npackages = ["tinyhead@0.9"]\n')
+    (source / "install.R").write_text(
+        'install.packages("tinybase")\nwriteLines(as.character(getOption("repos")), "repositories")\n'
+    )
+    with posit_imitation(cran, days=(DAY,)) as server:
         program = Program(warm.store, {"OCIBUILD_R_REPOSITORY": f"{server.url}/cran"})
-        program.result("build", source, "-t", "tests/r")
-    said = program.result("run", "tests/r", "Rscript", "-e", "library(tinytop); cat(three(), tinybase::greet())")
-    assert said == "3 good day"
+        program.result("build", source, "-t", "tests/r", "--profile", "binder")
+    answer = program.result("run", "tests/r", "python3", "ask.py")
+    assert answer == "['ir', 'python3']\n6"
+    code = (
+        'p <- function(n) packageDescription(n)[c("Version", "Built")]; '
+        'cat(find.package(c("tinybase", "tinyhead", "mine")), readLines("repositories"), p("tinyhead")$Built, sep = "\\n")'
+    )
+    found = program.result("run", "tests/r", "Rscript", "-e", code).splitlines()
+    assert found[:3] == ["/srv/rlibs/tinybase", f"/{LIBRARY}/tinyhead", "/srv/rlibs/mine"]
+    assert found[3].startswith("http://127.0.0.1:")
+    assert found[4].endswith("1980-01-01 00:00:00 UTC; unix")

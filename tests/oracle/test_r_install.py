@@ -5,12 +5,15 @@ import gzip
 import io
 import lzma
 import os
+import subprocess
 import tarfile
 from collections.abc import Iterable
+from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 import pytest
+import tomli
 
 from ocibuild.core.asks import Origin
 from ocibuild.core.digest import Digest
@@ -172,3 +175,13 @@ def test_versions_compare_as_in_r() -> None:
     for (first, second), line in zip(pairs, said.strip().splitlines(), strict=True):
         ours = [RRequirement("x", operator, second).allows(first) for operator in operators]
         assert ours == [word == "TRUE" for word in line.split()], (first, second)
+
+
+@pytest.mark.network
+def test_system_requirements_are_packages_of_debian() -> None:
+    """Every name of the rules is one that Debian has."""
+    file = resources.files("ocibuild.ecosystem.r").joinpath("system_requirements.toml")
+    names = sorted({name for rule in tomli.loads(file.read_text("utf-8"))["rule"] for name in rule["packages"]})
+    done = subprocess.run(["apt-cache", "show", *names], capture_output=True, text=True, check=False)
+    known = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("Package: ")}
+    assert [name for name in names if name not in known] == []

@@ -51,6 +51,7 @@ PACKAGES: Mapping[tuple[str, str], Mapping[str, str]] = {
 """Name and version -> files; ``DESCRIPTION`` adds to what every package says."""
 
 ARCHIVED: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("tinyhead", "0.9"): PACKAGES["tinyhead", "1.0"],
     ("tinybase", "1.0"): {"NAMESPACE": "export(greet)\n", "R/greet.R": 'greet <- function() "hello"\n'},
 }
 
