@@ -21,7 +21,7 @@ _PATIENCE_SECONDS = 2
 """How long an interrupted program may take to clean up."""
 _COMMANDS = {
     "build": "Build an image from a repository.",
-    "cache": "List, measure and prune what the local store holds.",
+    "cache": "Show and prune the local store and caches in registries, and audit these.",
     "check": "Read an image to its end and report what is wrong with it.",
     "doctor": "Show what this machine can do, tried for real, and what would let it do more.",
     "inspect": "Show an image's layers, packages and configuration.",
@@ -31,6 +31,7 @@ _COMMANDS = {
     "push": "Copy an image from a folder, an archive or the store to a registry.",
     "repo2docker": "Take repo2docker's own arguments, and do the same without Docker.",
     "run": "Run an image's program here, without a container runtime.",
+    "why": "Tell why layers were made again, and what makes an image large.",
 }
 
 

@@ -45,7 +45,8 @@ def _files(folder: Path) -> Iterator[StoredFile]:
 
 def usage(folder: Path) -> StoreUsage:
     """What the store in ``folder`` holds."""
-    blobs, records = list(_files(folder / "blobs")), list(_files(folder / "records"))
+    blobs = list(_files(folder / "blobs"))
+    records = [*_files(folder / "records"), *_files(folder / "claims")]
     roots = list(PreparedRoots(folder).idle())
     return StoreUsage(
         len(blobs),
@@ -92,7 +93,7 @@ def prune(
     """
     roots = PreparedRoots(folder)
     idle = {root.path: root for root in roots.idle()} if remove_root is not None else {}
-    files = [*_files(folder / "blobs"), *_files(folder / "records")]
+    files = [file for part in ("blobs", "records", "claims") for file in _files(folder / part)]
     files += [StoredFile(root.path, root.size_bytes, root.used) for root in idle.values()]
     evicted = []
     for file in files_to_evict(files, now=now, limit_bytes=limit_bytes, most_age_seconds=most_age_seconds):

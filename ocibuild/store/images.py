@@ -33,8 +33,21 @@ class ImageNames:
 
     def put(self, name: str, descriptor: Descriptor) -> None:
         """Let the name stand for this manifest or index."""
+        key = Digest.of(name.encode()).hex
+        now, before = self.get(name), self.previous(name)
+        if now is not None and now.digest != descriptor.digest:
+            before = now
         value = {"name": name, "descriptor": descriptor.to_json()}
-        self._records.put(_KIND, Digest.of(name.encode()).hex, value)
+        self._records.put(_KIND, key, value | ({"before": before.to_json()} if before is not None else {}))
+
+    def previous(self, name: str) -> Descriptor | None:
+        """What the name stood for before it stood for something else, or None."""
+        value = self._records.get(_KIND, Digest.of(name.encode()).hex)
+        before = value.get("before") if isinstance(value, dict) and value.get("name") == name else None
+        try:
+            return None if before is None else Descriptor.from_json(before, where="a name in the store")
+        except ImageError:
+            return None
 
     def remove(self, name: str) -> None:
         """Forget the name."""

@@ -1,4 +1,4 @@
-"""The side of ocibuild: its stores, prepared so that a round begins with downloads and with nothing made of them."""
+"""The side of ocibuild: stores of its own, and packages through the benchmark's proxy alone."""
 
 import json
 import os
@@ -12,21 +12,26 @@ from tests.support.program import program_command
 
 __all__ = ["Ours"]
 
-_MADE = ("fragment-", "layer-", "resolution-", "build-", "frame-", "image", "source-digests", "upload-strategy")
-"""The kinds of records that a cold build must not find: all that was made, resolved or asked before."""
-
 
 class Ours:
-    """ocibuild with a store of its own below ``folder``."""
+    """ocibuild with stores below ``folder``; ``variables`` say where packages come from."""
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    def __init__(self, folder: Path, log: Path, variables: dict[str, str]) -> None:
         self._log = log
-        self._warm = folder / "store-warm"
+        self._folder = folder
+        self._variables = variables
         self.store = folder / "store"
-        self._rounds = 0
+
+    def empty(self, name: str) -> None:
+        """Go on with a store of this name, which is empty at first."""
+        self.store = self._folder / name
+
+    def forget(self, name: str) -> None:
+        """Remove the store of this name."""
+        shutil.rmtree(self._folder / name, ignore_errors=True)
 
     def run(self, *arguments: str | Path) -> Cost:
-        """Run ``ocibuild`` with these arguments and the store of this round."""
+        """Run ``ocibuild`` with these arguments and the store of now."""
         return measured(program_command(*arguments), environment=self._environment(), log=self._log)
 
     def plan(self, source: Path, base: str) -> list[dict[str, Any]]:
@@ -40,30 +45,8 @@ class Ours:
         """The file of a package that was built before."""
         return self.store / "blobs/sha256" / str(package["sha256"])
 
-    def keep_downloads(self, packages: list[dict[str, Any]]) -> None:
-        """Make the store as it is now, without all that was made in it, the one that rounds begin with."""
-        shutil.copytree(self.store, self._warm, symlinks=True)
-        records = self._warm / "records"
-        for kind in list(records.iterdir()):
-            if kind.name.startswith(_MADE):
-                shutil.rmtree(kind)
-        kept = {package["sha256"] for package in packages}
-        texts = [path.stem + path.read_text() for path in records.rglob("*.json")]
-        for blob in list((self._warm / "blobs/sha256").iterdir()):
-            if blob.name not in kept and not any(blob.name in text for text in texts):
-                blob.unlink()
-
-    def begin_round(self) -> None:
-        """Begin with downloads only. Files of a store are never changed in place, so links are as good as copies.
-
-        The stores of earlier rounds stay: ext4 looks long for a new inode while many were freed a moment ago.
-        """
-        self._rounds += 1
-        self.store = self._warm.with_name(f"store-{self._rounds}")
-        shutil.copytree(self._warm, self.store, symlinks=True, copy_function=os.link)
-
     def _environment(self) -> dict[str, str]:
         """As a user's, whose installed program is compiled already."""
-        environment = {**os.environ, "OCIBUILD_STORE": str(self.store)}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        return environment
+        return {**environment, "PIP_CONFIG_FILE": "/dev/null", **self._variables, "OCIBUILD_STORE": str(self.store)}

@@ -17,6 +17,7 @@ from ocibuild.ecosystem.apt.distribution import suite_sources
 from ocibuild.ecosystem.apt.machine import read_machine_apt
 from ocibuild.ecosystem.apt.mirrors import Mirrors
 from tests.benchmarks.measuring import Cost, measured
+from tests.benchmarks.workloads import Workload
 
 __all__ = ["INSTALLERS", "Peer"]
 
@@ -25,7 +26,7 @@ INSTALLERS = {
     "pip": f"python3 /pip --python {_PYTHON} install --quiet --no-cache-dir --no-compile --no-index --find-links /wheels -c /wheels/constraints",
     "uv": f"uv pip install --quiet --offline --no-index --find-links /wheels -c /wheels/constraints --link-mode copy --python {_PYTHON}",
 }
-_CONTAINERFILE = Path(__file__).with_name("Containerfile.data-science")
+_CONTAINERFILE = Path(__file__).with_name("Containerfile")
 
 
 class Peer:
@@ -59,13 +60,13 @@ class Peer:
         self.pull(base)
 
     def build(
-        self, source: Path, image: str, *, base: str, installer: str, layers: bool = False, step: str = ""
+        self, source: Path, image: str, workload: Workload, *, base: str, installer: str, layers: bool = False
     ) -> Cost:
-        """Build the image; with ``layers`` every step is kept and found again. ``step`` is a command to run at its end."""
+        """Build the image; with ``layers`` every step is kept and found again."""
         containerfile = _CONTAINERFILE
-        if step:
+        if workload.has_step:
             containerfile = self._caches["tools"].with_name("Containerfile.step")
-            containerfile.write_text(f"{_CONTAINERFILE.read_text()}RUN {step}\n")
+            containerfile.write_text(f"{_CONTAINERFILE.read_text()}RUN ./postBuild\n")
         return self.run(
             "build",
             f"--layers={str(layers).lower()}",
@@ -74,6 +75,7 @@ class Peer:
             *self._mounts(),
             f"--build-arg=BASE={base}",
             f"--build-arg=INSTALL={INSTALLERS[installer]}",
+            f"--build-arg=DEBIAN={' '.join(workload.debian)}",
             f"--tag={image}",
             f"--file={containerfile}",
             source,
@@ -91,8 +93,16 @@ class Peer:
             f"docker://{image}",
         )
 
-    def prepare(self, base: str, packages: Iterable[dict[str, Any]], bodies: Iterable[Path], constraints: str) -> None:
-        """Fill the caches: lists of the mirror as this machine reaches it, and the very packages that ocibuild took."""
+    def prepare(
+        self,
+        base: str,
+        packages: Iterable[dict[str, Any]],
+        bodies: Iterable[Path],
+        constraints: str,
+        *,
+        variables: dict[str, str],
+    ) -> None:
+        """Fill the caches: lists of the mirror that ``variables`` name, and the very packages that ocibuild took."""
         (self._caches["wheels"] / "constraints").write_text(constraints)
         for package, body in zip(packages, bodies, strict=True):
             name = unquote(urlsplit(package["url"]).path.rpartition("/")[2])
@@ -104,7 +114,7 @@ class Peer:
             if not (folder / name).exists():
                 shutil.copyfile(body, folder / name)
         shutil.copy(find_uv_bin(), self._caches["tools"] / "uv")
-        mirrors = Mirrors(read_machine_apt(), os.environ)
+        mirrors = Mirrors(read_machine_apt(), {**os.environ, **variables})
         lines = [
             f"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {source.url} {source.suite} main\n"
             for source in suite_sources("bookworm", Platform.parse(host.machine()), mirrors)

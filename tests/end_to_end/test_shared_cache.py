@@ -224,3 +224,59 @@ def test_reading_writes_nothing(
     built(program, source, "--cache", names[0], base=system.base(program))
     assert {method for method, _ in asked(registry)} <= {"GET", "HEAD"}
     assert entries(registry, names[0]) == before
+
+
+def test_looking_after_a_cache(
+    program: Program, system: TinySystem, registry: RegistryServer, source: Path, names: tuple[str, str],
+    filled: str, tmp_path: Path,
+) -> None:  # fmt: skip
+    cache, base, other = names[0], system.base(program), fresh(tmp_path)
+    built(other, source, "--cache", cache, base=base)
+    shown = other.result("cache", "--cache", cache)
+    assert "1 of 1 questions answered" in shown
+    assert "layer-zstd" in shown
+    assert "0 with problems" in other.result("cache", "audit", "--cache", cache, "--sample", "3")
+    # Made again in an empty store it is the same; a cache that has something else under a key is found out.
+    again = other.result("cache", "audit", source, "--cache", cache, "--base", base, "--profile", "plain")
+    assert int(again.partition(" ")[0]) >= 4
+    assert again.endswith("0 with problems")
+    found = manifests(registry, cache)
+    layers = {tag: manifest for tag, manifest in found.items() if tag.startswith("layer-zstd-")}
+    first, second, *_ = layers
+    name = cache.partition("/")[2]
+    call(registry, f"{name}/manifests/{first}", "PUT", json.dumps(layers[second]).encode(), OCI_MANIFEST)
+    done = other.run("cache", "audit", "--cache", cache)
+    assert done.returncode == 1
+    assert first in done.stdout
+    assert "1 with problems" in done.stdout
+    # What was written a moment ago stays.
+    assert "removed 0 entries" in other.result("cache", "prune", "--cache", cache, "--age", "0")
+    aged(registry, cache)
+    assert "removed" in other.result("cache", "prune", "--cache", cache, "--age", "1d")
+    assert entries(registry, cache) == []
+
+
+def aged(server: RegistryServer, cache: str) -> None:
+    """Let all entries be of yesterday."""
+    for tag, manifest in manifests(server, cache).items():
+        manifest["annotations"]["org.opencontainers.image.created"] = "2020-01-01T00:00:00Z"
+        call(server, f"{cache.partition('/')[2]}/manifests/{tag}", "PUT", json.dumps(manifest).encode(), OCI_MANIFEST)
+
+
+def test_why(program: Program, system: TinySystem, source: Path) -> None:
+    base = system.base(program)
+    built(program, source, "-t", "app:1", base=base)
+    assert "nothing to compare with" in program.result("why", "docker.io/library/app:1")
+    system.add(make_deb("world", "2.0", files={"usr/bin/world": b"new"}))
+    system.publish()
+    (source / "main.py").write_text("print()")
+    built(program, source, "-t", "app:1", "--refresh", base=base)
+    said = program.result("why", "docker.io/library/app:1")
+    assert "apt world 1.0 is 2.0 now" in said
+    assert "/home/jovyan/main.py" in said
+    assert re.search(r"\d+ of \d+ layers are new", said)
+    (layer,) = [line.split()[0] for line in said.splitlines() if "main.py" in line]
+    assert program.result("why", layer).count("main.py") == 1
+    found = json.loads(program.result("why", "docker.io/library/app:1", "--json"))
+    assert any(each["reason"].startswith("files changed") for each in found["layers"])
+    assert "no image in the store" in program.error("why", "0" * 12, code=2)
