@@ -52,7 +52,7 @@ _ENVIRONMENT = "the Python environment"
 _CONDA_ENVIRONMENT = "the conda environment"
 _REPLACED = "what pip replaces of the conda environment"
 _CATALOGUE = "files of the catalogue's layers"
-_RECORDS = "the lock and the catalogue"
+_RECORDS = "the lock"
 
 _Made = dict[Ecosystem, list[MadeLayer]]
 
@@ -95,6 +95,8 @@ class ImageStack:
         view = view.extended(tables_of(files))
         for step in self._build.steps:
             layers, view = self._stepped(step, layers, view, modified=self._build.source_time)
+        if self._build.steps:
+            layers.append(self._records(view))
         return layers
 
     def system(self) -> list[MadeLayer]:
@@ -221,22 +223,30 @@ class ImageStack:
         return [self._single(self._build.base.view, _ACCOUNTS, [entries_fragment("accounts", entries)])]
 
     def _files(self, below: View) -> list[MadeLayer]:
-        """The layers of files: the catalogue's and the lock, then the repository's."""
+        """The layers of files: the catalogue's and the lock, then the repository's.
+
+        The lock comes after the repository's steps where there are any: it names the dates of mirrors, which change
+        where no package does, and a step is run again when anything below it changes.
+        """
         build = self._build
-        lock = Lock({build.platform: build.lock}).to_text().encode()
         catalogue = catalogue_fragments(build.asks)
         layers = [self._single(below, _CATALOGUE, catalogue)] if catalogue else []
         below = below.extended(tables_of(layers))
         account = build.account
         place = TreePlace(build.asks.repository_folder.lstrip("/"), account.uid, account.gid, build.source_time)
         self.ground = Ground.of(below, place.path, uid=place.uid, gid=place.gid)
-        layers.append(self._single(below, _RECORDS, [entries_fragment("lock", [Entry.file(LOCK_PATH, lock)])]))
+        if not build.steps:
+            layers.append(self._records(below))
         layers += self._maker.make_all([source_recipe(build.tree, place, below=below)])
         left = list(editable_entries(build.of(Ecosystem.PIP), self._store, place))
         if left:
             below = below.extended(tables_of(layers[-1:]))
             layers.append(self._single(below, EDITABLE_LAYER, [entries_fragment(EDITABLE_LAYER, left)]))
         return layers
+
+    def _records(self, below: View) -> MadeLayer:
+        lock = Lock({self._build.platform: self._build.lock}).to_text().encode()
+        return self._single(below, _RECORDS, [entries_fragment(_RECORDS, [Entry.file(LOCK_PATH, lock)])])
 
     def _single(self, below: View, name: str, fragments: Sequence[FragmentRecipe]) -> MadeLayer:
         missing = [package for fragment in fragments for package in fragment.packages]
@@ -252,7 +262,8 @@ def other_layers(build: "PlatformBuild") -> list[str]:
     names += [_ENVIRONMENT] if build.target is not None and not build.target.owns_prefix else []
     names += [build.r_step.name] if build.r_step is not None else []
     names += [_CATALOGUE] if any(layer.files for layer in build.asks.layers) or build.asks.owned else []
-    return [*names, _RECORDS, SOURCE_LAYER, *(step.name for step in build.steps)]
+    steps = [step.name for step in build.steps]
+    return [*names, SOURCE_LAYER, *steps, _RECORDS] if steps else [*names, _RECORDS, SOURCE_LAYER]
 
 
 def below_packages(build: "PlatformBuild") -> Digest:

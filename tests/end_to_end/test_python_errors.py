@@ -117,7 +117,7 @@ signed-by = "vendor.asc"
     (source / _WHEEL).write_bytes(_wheel(b"of the wheel"))
     said = warm.error("build", source, code=1)
     assert f"/{path} is in pip tiny-thing=1.0" in said
-    assert "or a Debian package on it" in said
+    assert "or a package of another kind on it" in said
     assert "hint: take the package from one of them only" in said
     (source / _WHEEL).write_bytes(_wheel(b"of Debian"))
     warm.result("build", source, "-o", f"oci:{tmp_path / 'image'}")

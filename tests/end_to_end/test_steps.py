@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -77,10 +78,18 @@ def test_every_sandbox_gives_the_same_image(warm: Program, tmp_path: Path) -> No
 def test_a_step_runs_once(warm: Program, tmp_path: Path) -> None:
     source = repository(tmp_path / "repo", a_txt=str(tmp_path))
     executable(source, "postBuild", "#!/bin/sh\ndate +%N > nanoseconds\n")
-    first = warm.result("build", source)
-    assert warm.result("build", source, "--refresh", "--max-age", "0") == first
+    lock, build = tmp_path / "lock", ("build", source, "--locked", "--lock", tmp_path / "lock")
+    warm.result("lock", source, "--lock", lock)
+    first = warm.result(*build, "-o", f"rootfs:{tmp_path / 'first'}")
+    # A mirror has a new date and the same packages: the image says so, and the step has nothing to do with it.
+    lock.write_text(re.sub(r'"date": "20..', '"date": "2001', lock.read_text()))
+    assert warm.result(*build, "-o", f"rootfs:{tmp_path / 'second'}") != first
+    assert len({(tmp_path / root / "home/jovyan/nanoseconds").read_text() for root in ("first", "second")}) == 1
     (source / "a.txt").write_text("changed")
-    assert warm.result("build", source) != first
+    warm.result(*build, "-o", f"rootfs:{tmp_path / 'third'}")
+    assert (tmp_path / "third/home/jovyan/nanoseconds").read_text() != (
+        tmp_path / "first/home/jovyan/nanoseconds"
+    ).read_text()
 
 
 def test_a_failing_step_shows_its_end_and_leaves_nothing(warm: Program, tmp_path: Path) -> None:
