@@ -28,4 +28,9 @@ def _rules() -> tuple[tuple["re.Pattern[str]", tuple[str, ...]], ...]:
 
     file = resources.files("ocibuild.ecosystem.r").joinpath("system_requirements.toml")
     rules: list[dict[str, Any]] = tomli.loads(file.read_text("utf-8"))["rule"]
-    return tuple((re.compile(rule["pattern"], re.IGNORECASE), tuple(rule["packages"])) for rule in rules)
+    return tuple((_words(rule["words"]), tuple(rule["packages"])) for rule in rules)
+
+
+def _words(expression: str) -> "re.Pattern[str]":
+    """Whole words: in ``libcurl4-openssl-dev`` there is no ``openssl``."""
+    return re.compile(rf"(?<![\w-])(?:{expression})(?![\w-])", re.IGNORECASE)
