@@ -1,5 +1,6 @@
 """The program ``ocibuild``: finds the command, and turns errors into messages and exit codes."""
 
+import atexit
 import importlib
 import os
 import signal
@@ -17,6 +18,7 @@ from ocibuild.core.errors import OcibuildError
 __all__ = ["main"]
 
 _INTERRUPTED = 130
+_RATTLER = "rattler"
 _PATIENCE_SECONDS = 2
 """How long an interrupted program may take to clean up."""
 _COMMANDS = {
@@ -74,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> Any:
         signal.signal(signal.SIGINT, _interrupt)
     try:
         _program.main(args=arguments, prog_name="ocibuild", standalone_mode=False)
+        if _RATTLER in sys.modules:
+            _leave(0)
     except OcibuildError as error:
         _complain(error.message, error.hint)
         _leave(error.exit_code)
@@ -117,7 +121,10 @@ def _leave(code: int) -> None:
     """Exit with this code, without those who still wait for a server to say something."""
     sys.stdout.flush()
     sys.stderr.flush()
-    if threading.active_count() > 1:
+    # rattler's own threads may still let go of what they held, and a Python that ends in good order is aborted then.
+    if threading.active_count() > 1 or _RATTLER in sys.modules:
+        if _RATTLER in sys.modules:
+            atexit._run_exitfuncs()  # noqa: SLF001 - what the end in good order would have called
         remove_partials()
         os._exit(code)
     sys.exit(code)
