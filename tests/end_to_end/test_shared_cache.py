@@ -69,7 +69,7 @@ def call(server: RegistryServer, path: str, method: str = "GET", body: bytes | N
 
 def entries(server: RegistryServer, cache: str) -> list[str]:
     name = cache.partition("/")[2]
-    return sorted(json.loads(call(server, f"{name}/tags/list"))["tags"])
+    return sorted(json.loads(call(server, f"{name}/tags/list"))["tags"] or ())
 
 
 def built(program: Program, source: Path, *options: str | Path, base: str) -> tuple[str, str]:
