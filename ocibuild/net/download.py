@@ -10,6 +10,7 @@ from types import MappingProxyType
 from ocibuild.core.atomic import map_os_error
 from ocibuild.core.digest import Digest
 from ocibuild.core.events import EventSink, discard
+from ocibuild.core.turns import turn
 from ocibuild.net.client import HttpClient
 from ocibuild.net.partial import Partial
 from ocibuild.net.transfer import Opener, Transfer
@@ -73,7 +74,24 @@ class Downloader:
         subject: str,
         stopped: threading.Event | None = None,
     ) -> Path:
-        """As :meth:`fetch`, with functions that send the requests: for servers that want more than a GET of a URL."""
+        """As :meth:`fetch`, with functions that send the requests: for servers that want more than a GET of a URL.
+
+        What another process downloads at this moment into the same store is waited for.
+        """
+        if digest in self._blobs:
+            return self._blobs.path(digest)
+        stopped = stopped or threading.Event()
+        with turn(self._blobs.folder.with_name("turns") / f"fetch-{digest.hex}", stopped=stopped.is_set):
+            return self._fetch_from(openers, digest, size_bytes, subject, stopped)
+
+    def _fetch_from(
+        self,
+        openers: Iterable[Opener],
+        digest: Digest,
+        size_bytes: int | None,
+        subject: str,
+        stopped: threading.Event,
+    ) -> Path:
         if digest in self._blobs:
             return self._blobs.path(digest)
         try:
@@ -85,7 +103,7 @@ class Downloader:
                     size_bytes=size_bytes,
                     subject=subject,
                     events=self._events,
-                    stopped=stopped or threading.Event(),
+                    stopped=stopped,
                 )
                 try:
                     transfer.run(openers)

@@ -1,7 +1,6 @@
 """A download that is not finished: its bytes, kept so that a later process can go on where this one ended."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -11,6 +10,7 @@ from typing import BinaryIO
 
 from ocibuild.core.atomic import PARTIAL_PREFIX
 from ocibuild.core.digest import Digest
+from ocibuild.core.turns import locked_file
 
 __all__ = ["Partial"]
 
@@ -107,17 +107,8 @@ class Partial:
 
 
 def _locked(path: Path) -> BinaryIO | None:
-    """The file, opened and locked (flock(2): the lock ends with the process), or None where that cannot be."""
-    while True:
-        file = path.open("a+b")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Its last owner may have moved the file into the store between our opening and our locking it.
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(path.stat(), os.fstat(file.fileno())):
-                    file.seek(0)
-                    return file
-        except OSError:
-            file.close()
-            return None
-        file.close()
+    """The file, opened and locked, or None where that cannot be."""
+    try:
+        return locked_file(path)
+    except OSError:
+        return None

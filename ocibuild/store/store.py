@@ -1,10 +1,12 @@
 """The store as a whole."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ocibuild.core.digest import Digest
+from ocibuild.core.turns import turn
 from ocibuild.store.blobs import BlobStore
 from ocibuild.store.elsewhere import ElsewhereBlob
 from ocibuild.store.images import ImageNames
@@ -35,6 +37,17 @@ class Store:
         """The store that this environment names (:func:`ocibuild.store.location.store_folder`)."""
         folder, notice = store_folder(environment)
         return cls.at(folder, notice=notice)
+
+    def turn(
+        self,
+        kind: str,
+        key: str,
+        *,
+        stopped: Callable[[], bool] = lambda: False,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> contextlib.AbstractContextManager[bool]:
+        """The turn to make something for this store (:func:`ocibuild.core.turns.turn`)."""
+        return turn(self.folder / "turns" / f"{kind}-{key}", stopped=stopped, on_wait=on_wait)
 
     def holds(self, digest: Digest) -> bool:
         """Whether the blob is here, or in a shared cache that this build trusts: opening it brings it then."""

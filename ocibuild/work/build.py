@@ -288,20 +288,43 @@ def _built(
     environment: Mapping[str, str],
     events: EventSink,
 ) -> BuildOutcome:
+    known, is_new = _recalled(request, cache, store=store, events=events)
+    if known is None:
+        waiting = Notice("another build of the same runs: waiting for what it makes")
+        with store.turn("build", request.key, on_wait=lambda: events(waiting)) as waited:
+            if waited:
+                known, _ = _recalled(request, cache, store=store, events=events)
+            known = known or _made(request, cache, store=store, environment=environment, events=events)
+    _keep_lock(request, store.blobs.read(known.lock))
+    deliver(request, known.descriptor, known.base, cache, store=store, environment=environment, events=events)
+    return BuildOutcome(known.descriptor, is_new=is_new)
+
+
+def _recalled(
+    request: BuildRequest, cache: "SharedCache | None", *, store: Store, events: EventSink
+) -> tuple[RememberedBuild | None, bool]:
+    """What is known of exactly this build, or made of another one by putting in the files; and whether it is new."""
     max_age = _max_age_seconds(request)
-    known = None
-    recalls = not request.options.refresh and not (cache is not None and cache.wants_all())
-    if recalls:
-        known = recall_build(store, request.key, now=time.time(), max_age_seconds=max_age)
-    is_new = known is None
-    if known is None and recalls:
-        known = _refilled(request, store=store, max_age_seconds=max_age, events=events)
-        if known is None and cache is not None and cache.ask_image():
-            known = _refilled(request, store=store, max_age_seconds=max_age, events=events)
+    if request.options.refresh or (cache is not None and cache.wants_all()):
+        return None, True
+    known = recall_build(store, request.key, now=time.time(), max_age_seconds=max_age)
     if known is not None:
-        _keep_lock(request, store.blobs.read(known.lock))
-        deliver(request, known.descriptor, known.base, cache, store=store, environment=environment, events=events)
-        return BuildOutcome(known.descriptor, is_new=is_new)
+        return known, False
+    known = _refilled(request, store=store, max_age_seconds=max_age, events=events)
+    if known is None and cache is not None and cache.ask_image():
+        known = _refilled(request, store=store, max_age_seconds=max_age, events=events)
+    return known, True
+
+
+def _made(
+    request: BuildRequest,
+    cache: "SharedCache | None",
+    *,
+    store: Store,
+    environment: Mapping[str, str],
+    events: EventSink,
+) -> RememberedBuild:
+    """Make the image, and remember it."""
     from ocibuild.work.make import make_image  # noqa: PLC0415 - a build with nothing to do must not pay for it
 
     made = make_image(request, store=store, environment=environment, events=events, cache=cache)
@@ -315,15 +338,13 @@ def _built(
         resolved=made.resolved,
         lock_text=lock_text,
     )
+    lock = Digest.of(lock_text.encode())
     if made.grounds:
-        lock = Digest.of(lock_text.encode())
         frame = Frame(made.descriptor, made.grounds, made.base, made.base_layers, made.resolved, lock)
         remember_frame(store, request.frame_key, frame)
     if cache is not None:
         cache.finished()
-    _keep_lock(request, lock_text.encode())
-    deliver(request, made.descriptor, made.base, cache, store=store, environment=environment, events=events)
-    return BuildOutcome(made.descriptor, is_new=True)
+    return RememberedBuild(made.descriptor, made.base, time.time() - made.resolved, lock)
 
 
 def _refilled(

@@ -200,7 +200,11 @@ class LayerMaker:
         )
 
     def _make(self, recipe: LayerRecipe) -> MadeLayer:
-        layer = self._known(recipe) or self._new(recipe)
+        layer = self._known(recipe)
+        if layer is None:
+            key = parts_key(fragment.key for fragment in recipe.fragments)
+            with self._store.turn("layer", key, stopped=self._stopped.is_set):  # another process may make it now
+                layer = self._known(recipe) or self._new(recipe)
         self._on_made(layer)
         return layer
 

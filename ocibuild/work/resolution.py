@@ -247,22 +247,34 @@ class Resolver:
         debian_addresses: Callable[[], Mapping[str, str]],
     ) -> Resolution:
         """The answer of ``ask``, or an earlier one of this key with Debian's archives where they are today."""
-        store = self.machine.store
-        if not self.options.refresh:
-            known = _read(store.records.get(_KIND, key), platform)
-            most = self.options.max_age_seconds
-            limit = DEFAULT_MAX_AGE_SECONDS if most is None else most
-            if known is not None and self.machine.now() - known.resolved <= limit and self._is_current(known.lock):
-                is_debian = any(package.ecosystem is Ecosystem.APT for package in known.lock.packages)
-                addresses = {**known.addresses, **(debian_addresses() if is_debian else {})}
-                return replace(known, addresses=MappingProxyType(addresses))
-        found = ask()
-        # Credentials are not written down, nor is what is not final.
+        known = self._known(key, platform)
+        if known is None:
+            with self.machine.store.turn("resolution", key) as waited:  # another process may ask the same now
+                known = self._known(key, platform) if waited else None
+                if known is None:
+                    return self._remembered(key, platform, ask())
+        is_debian = any(package.ecosystem is Ecosystem.APT for package in known.lock.packages)
+        addresses = {**known.addresses, **(debian_addresses() if is_debian else {})}
+        return replace(known, addresses=MappingProxyType(addresses))
+
+    def _known(self, key: str, platform: Platform) -> Resolution | None:
+        """An earlier answer, where it is fresh enough."""
+        if self.options.refresh:
+            return None
+        known = _read(self.machine.store.records.get(_KIND, key), platform)
+        most = self.options.max_age_seconds
+        limit = DEFAULT_MAX_AGE_SECONDS if most is None else most
+        if known is None or self.machine.now() - known.resolved > limit or not self._is_current(known.lock):
+            return None
+        return known
+
+    def _remembered(self, key: str, platform: Platform, found: Resolution) -> Resolution:
+        """The answer, written down; credentials are not, nor is what is not final."""
         places = found.addresses.values()
         if not found.missing and not any("@" in place or without_credentials(place) != place for place in places):
             text = Lock({platform: found.lock}).to_text()
             value = {"lock": text, "addresses": dict(found.addresses), "resolved": found.resolved}
-            store.records.put(_KIND, key, value)
+            self.machine.store.records.put(_KIND, key, value)
         return found
 
     def _is_current(self, lock: PlatformLock) -> bool:

@@ -105,6 +105,22 @@ class StepRunner:
         recipe = FragmentRecipe(self._key(step, execution, rules, below), step.name, _unknown, has_folders=True)
         if not self.maker.lacks([recipe]):
             return layers.changes(recipe)
+        # Another process may run it at this moment, and leave what came of it.
+        with self.machine.store.turn("step", recipe.key) as waited:
+            if waited and not self.maker.lacks([recipe]):
+                return layers.changes(recipe)
+            return self._changed(step, execution, rules, recipe, below, layers)
+
+    def _changed(
+        self,
+        step: Step,
+        execution: Execution,
+        rules: CaptureRules,
+        recipe: FragmentRecipe,
+        below: Sequence[MadeLayer],
+        layers: PackageLayers,
+    ) -> MadeLayer:
+        """Run the step, and make the layer of what it changed."""
         with self.entered(step, below) as (rung, root):
             outcome = self.run(step.name, execution, rung, root)
             change = root.capture(outcome, execution, rules)

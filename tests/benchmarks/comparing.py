@@ -22,6 +22,7 @@ EXPLAINED = {
     r"var/lib/dpkg/(lock.*|triggers/Lock|status-old)|var/cache/debconf/.*|var/cache/ldconfig/aux-cache": "traces of a run",
     r"var/lib/apt/extended_states": "the order of packages",
     r"usr/(lib|share)/.*/__pycache__(/.*)?": "byte code that Debian's scripts make, and ocibuild leaves to the first import",
+    rf"{_ENVIRONMENT}/lib/.*/__pycache__(/.*)?": "byte code that a step compiled in passing, and ocibuild leaves out",
     r"var/cache/fontconfig/[^/]*": "times of folders, which ours fixes",
 }
 """Paths (whole, as regular expressions) that may differ between the two images, and why."""

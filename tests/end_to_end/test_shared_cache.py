@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import socket
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from ocibuild.core.descriptor import OCI_LAYER_ZSTD, OCI_MANIFEST
 from tests.end_to_end.conftest import Program, assert_sound, repository
 from tests.support.apt_repository import make_deb
+from tests.support.program import program_command
 from tests.support.registry_server import RegistryServer
 from tests.support.tiny_system import TinySystem
 
@@ -280,3 +282,36 @@ def test_why(program: Program, system: TinySystem, source: Path) -> None:
     found = json.loads(program.result("why", "docker.io/library/app:1", "--json"))
     assert any(each["reason"].startswith("files changed") for each in found["layers"])
     assert "no image in the store" in program.error("why", "0" * 12, code=2)
+
+
+def started(program: Program, source: Path, *options: str | Path, base: str) -> "subprocess.Popen[str]":
+    command = program_command("build", source, "--base", base, *options)
+    return subprocess.Popen(
+        command, env=program.whole_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_ten_builds_at_once_make_nothing_twice(program: Program, system: TinySystem, source: Path) -> None:
+    """Ten repositories of the same packages, two of each, at the same time in one store."""
+    base = system.base(program)
+    sources = [
+        source,
+        *(repository(source.with_name(f"sibling-{n}"), apt_txt="hello\nworld\n", n=str(n)) for n in range(4)),
+    ]
+    system.server.requests.clear()
+    builds = [started(program, sources[number % 5], "-v", base=base) for number in range(10)]
+    answers = [build.communicate(timeout=300) for build in builds]
+    assert [build.returncode for build in builds] == [0] * 10, answers
+    digests = [out.strip() for out, _ in answers]
+    assert digests[:5] == digests[5:]
+    assert len(set(digests)) == 5
+    fetched = [path for path in system.server.requests if path.endswith(".deb")]
+    assert len(fetched) == len(set(fetched)) == 2
+    made = [line.strip() for _, said in answers for line in said.splitlines() if line.strip().startswith("packing")]
+    shared = [line for line in made if line != "packing source"]
+    assert len(shared) == len(set(shared)) > 3
+    assert made.count("packing source") == 5
+    assert list((program.store / "turns").iterdir()) == []
+    assert_sound(program.store)
+    alone = Program(program.store.with_name("alone"), {})
+    assert alone.result("build", sources[3], "--base", base) == digests[3]
