@@ -14,6 +14,7 @@ import click
 from ocibuild import __version__
 from ocibuild.core.atomic import map_os_error, remove_partials
 from ocibuild.core.errors import OcibuildError
+from ocibuild.core.garbage import collect_seldom
 
 __all__ = ["main"]
 
@@ -71,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> Any:
     if sys.getfilesystemencoding() != "utf-8":
         # Names of files are bytes, and images hold them as UTF-8: here Python would take them for other text.
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - the same program
+    collect_seldom()
     signal.signal(signal.SIGTERM, _interrupt)  # a pod that is stopped cleans up as Ctrl-C does
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell lets it be ignored
         signal.signal(signal.SIGINT, _interrupt)

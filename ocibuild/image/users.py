@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from ocibuild.core.errors import UsageError
 
-__all__ = ["ImageUser", "find_user"]
+__all__ = ["ACCOUNT_FILES", "ImageUser", "find_user"]
+
+ACCOUNT_FILES = ("etc/passwd", "etc/group")
+"""What is read to find a user."""
 
 _LARGEST_ID = 2**32 - 2  # the one above means "unchanged" in chown(2)
 _PASSWD_FIELDS = 7

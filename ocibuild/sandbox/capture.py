@@ -157,6 +157,7 @@ class _ChangeWriter:
         state = self._survey.state()
         for path, change in self._chosen.items():
             known = self._known(path, change, piece)
+            state.deviating.setdefault(path, self._survey.before.said(path))
             if known is not None:
                 if change.kind == "file" and change.modified is not None and "attributes" not in change.differs:
                     state.aliases[path] = self._survey.before.paths[path].entry.content

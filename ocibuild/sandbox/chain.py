@@ -1,7 +1,7 @@
 """A chain of layers as plain data: what a prepared root should hold, and where the bytes of it lie."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from ocibuild.layer.compression import Compression
 from ocibuild.layer.entry import Entry
 from ocibuild.layer.tar import encode_header
 
-__all__ = ["BlobRange", "Chain", "Piece", "folders_piece"]
+__all__ = ["BlobRange", "Chain", "LowerPieces", "Piece", "folders_piece"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +37,40 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class LowerPieces:
+    """The lower pieces of a chain by their keys; ``read`` gives them, and is only called where they are needed."""
+
+    keys: tuple[str, ...] = ()
+    read: Callable[[], Sequence[Piece]] = tuple
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
-    """Pieces from the lowest to the uppermost.
+    """Pieces from the lowest to the uppermost, on ``lower`` ones, which seldom change.
 
     Whiteouts of a piece hide what the pieces below it hold. A layer made of fragments is their pieces and then one of
     its folders (:func:`folders_piece`).
     """
 
     pieces: tuple[Piece, ...]
+    lower: LowerPieces = LowerPieces()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all pieces."""
+        return (*self.lower.keys, *(piece.key for piece in self.pieces))
 
     @property
     def key(self) -> str:
         """Equal for chains of the same pieces in the same order."""
         state = hashlib.sha256()
-        for piece in self.pieces:
-            state.update(piece.key.encode() + b"\n")
+        for key in self.keys:
+            state.update(key.encode() + b"\n")
         return state.hexdigest()
+
+    def all_pieces(self) -> tuple[Piece, ...]:
+        """All pieces, the lower ones read for this."""
+        return (*self.lower.read(), *self.pieces)
 
 
 def folders_piece(folders: Iterable[Entry]) -> Piece:

@@ -1,22 +1,22 @@
 """What is done to a prepared root's tree, in this process or in one that a rung lets change files of others.
 
-Run as a program (``KEEPER... python -P -m ocibuild.sandbox.keeper``) it reads one pickled request from its standard
-input and writes one pickled answer to its standard output; both ends are this program, of one version.
+Run as a program (:mod:`ocibuild.sandbox.keeper_process`) it reads the root and then pickled requests from its standard
+input, and writes a pickled answer to each to its standard output; both ends are this program, of one version.
 """
 
 import os
 import pickle
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ocibuild.core.atomic import map_os_error
-from ocibuild.core.errors import BuildError, ImageError, MachineError, OcibuildError
+from ocibuild.core.errors import BuildError, ImageError, OcibuildError
+from ocibuild.core.garbage import collect_seldom
 from ocibuild.sandbox.capture import CapturedChange, capture_change
-from ocibuild.sandbox.execution import Identity
+from ocibuild.sandbox.chain import Piece
+from ocibuild.sandbox.execution import Identity, InodeKey, Owner
 from ocibuild.sandbox.kernel import die_with_parent
 from ocibuild.sandbox.ownership import StepJournal
 from ocibuild.sandbox.root_state import RootState, load_state, save_state
@@ -24,115 +24,149 @@ from ocibuild.sandbox.selection import CaptureRules
 from ocibuild.sandbox.survey import survey
 from ocibuild.sandbox.tree import Tree
 from ocibuild.sandbox.tree_writer import move_tree
+from ocibuild.sandbox.upper import upper_tree
 from ocibuild.sandbox.wanted import WantedTree
 from ocibuild.store.roots import RootFolder
 
-__all__ = ["call", "capture", "main", "move", "remove"]
+__all__ = ["RootKeeper", "main"]
 
-_MODULE = "ocibuild.sandbox.keeper"
-
-
-def move(root: RootFolder, wanted: WantedTree, *, with_owners: bool) -> None:
-    """Make the root's tree what ``wanted`` says, whatever it was."""
-    with Tree(root.tree, root.trash) as tree:
-        state = true_state(root, tree, with_owners=with_owners)
-        root.mark_dirty()
-        move_tree(tree, state, wanted, with_owners=with_owners)
-        keep(root, state)
+_FEW_PATHS = 500
+"""So many are written again quicker than the state of a whole root is."""
 
 
-def true_state(root: RootFolder, tree: Tree, *, with_owners: bool) -> RootState:
-    """What is known of the tree: as recorded, or after a look at everything where it may have changed since."""
-    state = load_state(root.state) or RootState()
-    return survey(tree, state, with_owners=with_owners).state() if root.is_dirty else state
+class RootKeeper:
+    """Moves one root and looks at it. What is known of its tree stays in memory from one operation to the next."""
 
+    def __init__(self, root: RootFolder, *, with_owners: bool) -> None:
+        self._root = root
+        self._with_owners = with_owners
+        self._state: RootState | None = None  # true of the tree but for what ran in it since
+        self._found: RootState | None = None  # by a look at the tree that nothing came of
 
-def keep(root: RootFolder, state: RootState) -> None:
-    """Record the state, which is true of the tree now."""
-    save_state(state, root.state)
-    root.mark_clean(state.chain, state.pieces, sum(known.entry.size_bytes for known in state.paths.values()))
+    def move(self, wanted: WantedTree) -> None:
+        """Make the root's tree what ``wanted`` says, whatever it was.
 
+        Where that changes little, nothing is recorded: whoever finds the root dirty then looks at all of it.
+        """
+        with Tree(self._root.tree, self._root.trash) as tree:
+            self._move(tree, self._true_state(tree), wanted)
 
-def capture(
-    root: RootFolder,
-    journal: StepJournal,
-    identity: Identity,
-    rules: CaptureRules,
-    *,
-    with_owners: bool,
-) -> CapturedChange:
-    """Write down what a step changed since the root was moved; ``journal`` is of its outcome."""
-    with Tree(root.tree, root.trash) as tree:
-        state = load_state(root.state)
-        if state is None:
-            raise BuildError("nothing is known of a prepared root: a step ran in it before it was moved to any layers")
-        inodes = frozenset(inode for inode, _ in (*journal.owners, *journal.attributes))
-        found = survey(tree, state, with_owners=with_owners, inodes=inodes)
-        captured, state = capture_change(tree, found, root.change, journal=journal, identity=identity, rules=rules)
-        keep(root, state)
-    return captured
+    def move_upper(self, chain: str, keys: tuple[str, ...], pieces: Sequence[Piece]) -> bool:
+        """As :meth:`move`, to the chain of this key and of pieces of these keys, of which ``pieces`` are the last.
 
+        False, and nothing is changed, where that needs the tables of the others.
+        """
+        with Tree(self._root.tree, self._root.trash) as tree:
+            state = self._true_state(tree)
+            found = upper_tree(state, chain, keys, pieces)
+            if found is None:
+                self._found = state
+                return False
+            wanted, scope = found
+            self._move(tree, state, wanted, scope)
+        return True
 
-def remove(path: Path) -> None:
-    """Remove a root's folder with all that is in it, folders of any depth and mode."""
-    root = RootFolder(path)
-    with Tree(root.tree, root.trash) as tree:
-        tree.remove_all()
-    for entry in list(path.iterdir()):
-        if entry.is_dir() and not entry.is_symlink():
-            entry.rmdir()
-        else:
-            entry.unlink()
-    path.rmdir()
+    def _move(self, tree: Tree, state: RootState, wanted: WantedTree, scope: Collection[str] | None = None) -> None:
+        self._root.mark_dirty()
+        self._state = None
+        changed = move_tree(tree, state, wanted, with_owners=self._with_owners, scope=scope)
+        if changed > _FEW_PATHS or not self._root.state.exists():
+            self._record(state)
+        self._state = state
 
+    def capture(self, journal: StepJournal, identity: Identity, rules: CaptureRules) -> CapturedChange:
+        """Write down what a step changed since the root was moved; ``journal`` is of its outcome."""
+        with Tree(self._root.tree, self._root.trash) as tree:
+            state = self._known()
+            if state is None:
+                raise BuildError(
+                    "nothing is known of a prepared root: a step ran in it before it was moved to any layers"
+                )
+            self._state = None
+            inodes = frozenset(inode for inode, _ in (*journal.owners, *journal.attributes))
+            found = survey(tree, state, with_owners=self._with_owners, inodes=inodes)
+            change = self._root.change
+            captured, state = capture_change(tree, found, change, journal=journal, identity=identity, rules=rules)
+            self._record(state)
+        self._state = state
+        return captured
 
-_OPERATIONS: dict[str, Callable[..., Any]] = {"move": move, "capture": capture, "remove": remove}
+    def owners(self) -> dict[InodeKey, Owner]:
+        """The recorded owners of what does not belong to root."""
+        state = self._known() or RootState()
+        return {
+            (known.key.inode, known.born_ns): (known.entry.uid, known.entry.gid)
+            for known in state.paths.values()
+            if known.entry.uid or known.entry.gid
+        }
 
+    def remove(self) -> None:
+        """Remove the root's folder with all that is in it, folders of any depth and mode."""
+        with Tree(self._root.tree, self._root.trash) as tree:
+            tree.remove_all()
+        for entry in list(self._root.path.iterdir()):
+            if entry.is_dir() and not entry.is_symlink():
+                entry.rmdir()
+            else:
+                entry.unlink()
+        self._root.path.rmdir()
 
-def call(keeper: Sequence[str], operation: str, *arguments: Any, **options: Any) -> Any:
-    """Do one of the operations, in a process started behind the arguments ``keeper`` where there are any.
+    def do(self, operation: str, *arguments: Any) -> Any:
+        """Do one of the operations by name; what the operating system refuses is mapped to this program's errors."""
+        attempted = f"changing a prepared root ({operation})"
+        try:
+            return self._operations[operation](*arguments)
+        except OSError as error:
+            raise map_os_error(error, attempted=attempted) from error
+        except OverflowError as error:
+            raise ImageError(f"{attempted}: an owner or time that no file system holds") from error
 
-    Its error is raised here. A MachineError where that process cannot be started or ends without an answer.
-    """
-    if not keeper:
-        return _done(operation, arguments, options)
-    command = [*keeper, sys.executable, "-P", "-m", _MODULE]
-    request = pickle.dumps((operation, arguments, options))
-    try:
-        done = subprocess.run(command, input=request, capture_output=True, check=False)
-    except OSError as error:
-        raise MachineError(f"cannot start {keeper[0]}: {error.strerror}") from error
-    if done.returncode != 0:
-        raise MachineError(
-            f"the keeper of prepared roots ended with code {done.returncode}: {done.stderr.decode(errors='replace')}"
-        )
-    result = pickle.loads(done.stdout)  # noqa: S301 - written by this very program
-    if isinstance(result, OcibuildError):
-        raise result
-    return result
+    @property
+    def _operations(self) -> Mapping[str, Callable[..., Any]]:
+        return {
+            "move": self.move,
+            "move_upper": self.move_upper,
+            "capture": self.capture,
+            "owners": self.owners,
+            "remove": self.remove,
+        }
 
+    def _known(self) -> RootState | None:
+        return self._state or load_state(self._root.state)
 
-def _done(operation: str, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
-    """The operation's result; what the operating system refuses is mapped to this program's errors."""
-    attempted = f"changing a prepared root ({operation})"
-    try:
-        return _OPERATIONS[operation](*arguments, **options)
-    except OSError as error:
-        raise map_os_error(error, attempted=attempted) from error
-    except OverflowError as error:
-        raise ImageError(f"{attempted}: an owner or time that no file system holds") from error
+    def _true_state(self, tree: Tree) -> RootState:
+        """What is known of the tree: as recorded, or after a look at everything where it may have changed since."""
+        found, self._found = self._found, None
+        if found is not None:
+            return found
+        state = self._known() or RootState()
+        return survey(tree, state, with_owners=self._with_owners).state() if self._root.is_dirty else state
+
+    def _record(self, state: RootState) -> None:
+        """Record the state, which is true of the tree now."""
+        save_state(state, self._root.state)
+        size_bytes = sum(known.entry.size_bytes for known in state.paths.values())
+        self._root.mark_clean(state.chain, state.pieces, size_bytes)
 
 
 def main() -> None:
-    """Answer one request. This process ends with the one that asked: a root is nobody's business afterwards."""
+    """Answer requests. This process ends with the one that asks: a root is nobody's business afterwards."""
     die_with_parent(signal.SIGKILL)
     os.umask(0o022)
-    operation, arguments, options = pickle.load(sys.stdin.buffer)  # noqa: S301 - written by this very program
-    try:
-        result = _done(operation, arguments, options)
-    except OcibuildError as error:
-        result = error
-    sys.stdout.buffer.write(pickle.dumps(result))
+    collect_seldom()
+    root, with_owners = pickle.load(sys.stdin.buffer)  # noqa: S301 - written by this very program
+    keeper = RootKeeper(root, with_owners=with_owners)
+    while True:
+        try:
+            operation, arguments = pickle.load(sys.stdin.buffer)  # noqa: S301 - as above
+        except EOFError:
+            return
+        try:
+            result = keeper.do(operation, *arguments)
+        except OcibuildError as error:
+            result = error
+        pickle.dump(result, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

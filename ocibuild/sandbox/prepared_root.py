@@ -5,14 +5,14 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Self
 
 from ocibuild.sandbox.capture import CapturedChange
 from ocibuild.sandbox.chain import Chain
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner
-from ocibuild.sandbox.keeper import call
+from ocibuild.sandbox.keeper_process import Keeper, remove_root
 from ocibuild.sandbox.ownership import StepJournal
-from ocibuild.sandbox.root_state import load_state
 from ocibuild.sandbox.rung import Rung
 from ocibuild.sandbox.selection import CaptureRules
 from ocibuild.sandbox.wanted import wanted_tree
@@ -29,13 +29,23 @@ written in shows no other time. At 100 ticks a second, the fewest there are, thi
 class PreparedRoot:
     """A root that this process holds. Whatever was in it, :meth:`move` makes it a chain of layers.
 
-    A root that a step changed, or that a killed process left, needs nothing else: the next move undoes all of it.
+    A root that a step changed, or that a killed process left, needs nothing else: the next move undoes all of it. A
+    context manager that ends the process which changes the root, where that is another one (``keeper``).
     """
 
     def __init__(self, folder: RootFolder, *, with_owners: bool, keeper: Sequence[str] = ()) -> None:
         self._folder = folder
         self._with_owners = with_owners
-        self._keeper = tuple(keeper)
+        self._keeper = Keeper(keeper, folder, with_owners=with_owners)
+        self._chain: str | None = None  # that the tree is, by what was done here
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._keeper.close()
 
     def move(self, chain: Chain) -> None:
         """Make the root's tree this chain of layers, by the difference to what it is.
@@ -43,25 +53,23 @@ class PreparedRoot:
         Files with the same piece and path stay. Raises what reading the pieces does, a MachineError for a full disk.
         When it fails, the root is dirty, and the next move starts from what lies there.
         """
-        if self._folder.chain != chain.key:
-            self._call("move", wanted_tree(chain))
+        if chain.key not in (self._chain, self._folder.chain):
+            self._chain = None
+            if not chain.lower.keys or not self._keeper.ask("move_upper", chain.key, chain.keys, chain.pieces):
+                self._keeper.ask("move", wanted_tree(chain))
+            self._chain = chain.key
 
     def enter(self) -> Path:
         """The folder to run something in. From here on it counts as changed."""
         self._folder.mark_dirty()
+        self._chain = None
         time.sleep(_LONGEST_TICK_SECONDS)
         return self._folder.tree
 
     def owners(self) -> dict[InodeKey, Owner]:
         """The recorded owners of what does not belong to root, for rungs that only show them; after :meth:`move`."""
-        state = None if self._with_owners else load_state(self._folder.state)
-        if state is None:
-            return {}
-        return {
-            (known.key.inode, known.born_ns): (known.entry.uid, known.entry.gid)
-            for known in state.paths.values()
-            if known.entry.uid or known.entry.gid
-        }
+        owners: dict[InodeKey, Owner] = {} if self._with_owners else self._keeper.ask("owners")
+        return owners
 
     def capture(self, outcome: Outcome, execution: Execution, rules: CaptureRules) -> CapturedChange:
         """What the program changed that ran in the root since :meth:`move`, as a tar stream and a summary.
@@ -71,11 +79,8 @@ class PreparedRoot:
         BuildError where the program's user was not allowed a change, by the recorded owners and modes, or left a name
         that no layer can hold.
         """
-        captured: CapturedChange = self._call("capture", StepJournal.of(outcome), execution.identity, rules)
+        captured: CapturedChange = self._keeper.ask("capture", StepJournal.of(outcome), execution.identity, rules)
         return captured
-
-    def _call(self, operation: str, *arguments: Any) -> Any:
-        return call(self._keeper, operation, self._folder, *arguments, with_owners=self._with_owners)
 
 
 def root_kind(rung: Rung) -> str:
@@ -94,7 +99,7 @@ def remove_prepared(path: Path) -> None:
         from ocibuild.sandbox.ladder import choose  # noqa: PLC0415 - the rungs are seldom needed here
 
         keeper = choose(name, scratch=path.parent).keeper()
-    call(keeper, "remove", path)
+    remove_root(keeper, path)
 
 
 @contextmanager
@@ -104,6 +109,9 @@ def prepared_root(store: Store, rung: Rung, *, wanted: Collection[str] = ()) -> 
     ``wanted`` are keys of pieces: of the roots that are idle, the one that has most of them is taken.
     """
     keeper = rung.keeper()
-    remove = partial(call, keeper, "remove")
-    with PreparedRoots(store.folder).lease(root_kind(rung), remove=remove, wanted=wanted) as folder:
-        yield PreparedRoot(folder, with_owners=rung.has_real_owners, keeper=keeper)
+    remove = partial(remove_root, keeper)
+    with (
+        PreparedRoots(store.folder).lease(root_kind(rung), remove=remove, wanted=wanted) as folder,
+        PreparedRoot(folder, with_owners=rung.has_real_owners, keeper=keeper) as root,
+    ):
+        yield root

@@ -12,7 +12,7 @@ from ocibuild.sandbox.wanted import TreeEntry
 
 __all__ = ["Known", "RootState", "StatKey", "load_state", "save_state"]
 
-_VERSION = 2
+_VERSION = 3
 
 
 class StatKey(NamedTuple):
@@ -43,10 +43,14 @@ class Known(NamedTuple):
 class RootState:
     """All that is known of a tree.
 
-    ``chain`` and ``pieces`` name the chain of layers that it is, "" and nothing where it is none exactly. ``unknown``
-    are paths that are there and must go or be made anew, with whether they are folders (only the uppermost need be
-    named). ``attributes`` are the extended attributes that layers give to files. ``aliases`` gives files another
-    ``content`` that has the same bytes: of a file whose mode or owner a step changed, the one below the step's layer.
+    ``chain`` names the chain of layers that it is, "" where it is none exactly. ``pieces`` are of the chain that it was
+    last; ``lower`` and ``upper`` are as in :class:`~ocibuild.sandbox.wanted.WantedTree`, and ``deviating`` are the
+    paths that are not as that chain says, with what it says (None: nothing).
+
+    ``unknown`` are paths that are there and must go or be made anew, with whether they are folders (only the uppermost
+    need be named). ``attributes`` are the extended attributes that layers give to files. ``aliases`` gives files
+    another ``content`` that has the same bytes: of a file whose mode or owner a step changed, the one below the step's
+    layer.
     """
 
     chain: str = ""
@@ -55,6 +59,16 @@ class RootState:
     unknown: dict[str, bool] = field(default_factory=dict)
     attributes: dict[str, dict[str, bytes]] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    lower: int = 0
+    upper: dict[str, TreeEntry | None] | None = None
+    deviating: dict[str, TreeEntry | None] = field(default_factory=dict)
+
+    def said(self, path: str) -> TreeEntry | None:
+        """What the chain that the tree was last says of the path."""
+        if path in self.deviating:
+            return self.deviating[path]
+        known = self.paths.get(path)
+        return None if known is None else known.entry
 
     def forget(self, path: str) -> None:
         """Nothing is known of the path any more."""
@@ -94,6 +108,9 @@ def save_state(state: RootState, file: Path) -> None:
             for path, attributes in state.attributes.items()
         },
         "aliases": state.aliases,
+        "lower": state.lower,
+        "upper": state.upper,
+        "deviating": state.deviating,
     }
     with replacing(file) as stream:
         stream.write(json.dumps(value, separators=(",", ":")).encode("ascii"))
@@ -138,4 +155,11 @@ def _state(value: Mapping[str, Any]) -> RootState:
             for path, attributes in value["attributes"].items()
         },
         dict(value["aliases"]),
+        value["lower"],
+        None if value["upper"] is None else _said(value["upper"]),
+        _said(value["deviating"]),
     )
+
+
+def _said(value: Mapping[str, Any]) -> dict[str, TreeEntry | None]:
+    return {path: None if entry is None else TreeEntry(*entry) for path, entry in value.items()}

@@ -19,6 +19,9 @@ __all__ = ["NO_TIME", "Sight", "Survey", "content_digest", "file_kind", "read_at
 NO_TIME = -1
 """The time of an entry whose file was touched: equal to no layer's, so that it is set anew."""
 
+_SHARED_WITH_UNKNOWN = "?"
+"""The group of a file one of whose names must be made anew: equal to no layer's, so that all are."""
+
 _READ_BYTES = 1 << 20
 _ATTRIBUTES = ("user.", "security.capability")
 """Which extended attributes belong to an image; others (labels, ACLs, an overlay's own) are this machine's business."""
@@ -51,7 +54,17 @@ class Survey:
     def state(self) -> RootState:
         """What is known of the tree now. Touched files whose content is as recorded stay known, with what differs."""
         before = self.before
-        state = RootState(paths=dict(before.paths), attributes=dict(before.attributes), aliases=dict(before.aliases))
+        state = RootState(
+            pieces=before.pieces,
+            paths=dict(before.paths),
+            attributes=dict(before.attributes),
+            aliases=dict(before.aliases),
+            lower=before.lower,
+            upper=before.upper,
+            deviating=dict(before.deviating),
+        )
+        for path in (*self.gone, *self.touched, *self.new):
+            state.deviating[path] = before.said(path)
         for path in self.gone:
             state.forget(path)
         for path, sight in self.touched.items():
@@ -63,8 +76,12 @@ class Survey:
                 state.unknown[path] = stat.S_ISDIR(sight.key.mode)
         for path in self.new:
             state.unknown[path] = stat.S_ISDIR(self.disk[path].mode)
+        for path in self.touched.keys() & state.paths.keys():
+            if any(name not in state.paths for name in self.links.get(self.disk[path].inode, ())):
+                known = state.paths[path]
+                state.paths[path] = known._replace(entry=known.entry._replace(group=_SHARED_WITH_UNKNOWN))
         if not (self.touched or self.new or self.gone):
-            state.chain, state.pieces = before.chain, before.pieces
+            state.chain = before.chain
         return state
 
     def _as_it_is(self, known: Known, sight: Sight) -> Known:

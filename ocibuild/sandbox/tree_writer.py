@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 from ocibuild.core.clock import FIXED_TIME
@@ -27,21 +27,27 @@ _FOLDER_MODE = 0o700  # until it gets its own: nothing can be put into a folder 
 _ROOT_MODE = 0o755
 
 
-def move_tree(tree: Tree, state: RootState, wanted: WantedTree, *, with_owners: bool) -> None:
-    """Make the tree what ``wanted`` says, and ``state`` what it is then.
+def move_tree(
+    tree: Tree, state: RootState, wanted: WantedTree, *, with_owners: bool, scope: Collection[str] | None = None
+) -> int:
+    """Make the tree what ``wanted`` says, and ``state`` what it is then; return how many paths were changed for that.
 
     ``state`` must be true of the tree. Entries that are equal stay as they are; of the others those that differ in
     mode, owner or time only are changed in place, the rest is removed or written, and only pieces that hold such files
     are read. Owners and extended attributes are set ``with_owners``; else every file belongs to this process, and
     attributes are in the state alone. When it fails, the tree is something in between and ``state`` is not true of it.
+
+    With a ``scope`` of paths ``wanted`` tells of those alone, and all others stay.
     """
     mover = _Mover(tree, state, wanted, with_owners=with_owners)
-    mover.remove_unwanted()
+    mover.remove_unwanted({*state.paths, *state.unknown} if scope is None else scope)
     mover.make_folders()
     mover.make_links()
     mover.write_files()
     mover.finish()
-    state.chain, state.pieces, state.unknown = wanted.key, wanted.pieces, {}
+    state.chain, state.pieces, state.unknown, state.deviating = wanted.key, wanted.pieces, {}, {}
+    state.lower, state.upper = wanted.lower, None if wanted.upper is None else dict(wanted.upper)
+    return mover.changed
 
 
 class _Mover:
@@ -53,14 +59,15 @@ class _Mover:
         self._folders: set[str] = set()  # that are there and need another mode, owner or time
         self._there: set[str] = set()  # folders that are there
         self._dressed: list[str] = []  # files and links that need another mode, owner or time only
+        self.changed = 0
 
     # -- what goes
 
-    def remove_unwanted(self) -> None:
+    def remove_unwanted(self, scope: Collection[str]) -> None:
         """Take away what must go; what differs in its mode, owner or time only is noted."""
         gone: set[str] = set()
         paths = self._state.paths
-        for path in sorted({*paths, *self._state.unknown}):
+        for path in sorted(path for path in scope if path in paths or path in self._state.unknown):
             known = paths.get(path)
             if parent(path) in gone:
                 gone.add(path)
@@ -68,6 +75,7 @@ class _Mover:
             elif not self._may_stay(path, known):
                 gone.add(path)
                 self._tree.remove(path)
+                self.changed += 1
                 self._state.forget(path)
                 self._folders.add(parent(path))
         self._folders -= gone
@@ -163,6 +171,7 @@ class _Mover:
 
     def _finish_file(self, descriptor: int, path: str, wanted: TreeEntry, digest: str) -> None:
         """Owner before mode (chown clears set-id bits), attributes after the owner (it clears capabilities)."""
+        self.changed += 1
         status = os.fstat(descriptor)
         if self._with_owners and (status.st_uid, status.st_gid) != (wanted.uid, wanted.gid):
             os.fchown(descriptor, wanted.uid, wanted.gid)
@@ -185,6 +194,7 @@ class _Mover:
                 into, other = self._tree.at(target)
                 os.link(name, other, src_dir_fd=folder, dst_dir_fd=into, follow_symlinks=False)
                 self._folders.add(parent(target))
+                self.changed += 1
             first = self._state.paths[targets[0]]
             key = stat_key(os.stat(name, dir_fd=folder, follow_symlinks=False))  # the links have changed its ctime
         finally:
@@ -211,6 +221,7 @@ class _Mover:
             self._state.paths[path] = self._state.paths[path]._replace(key=stat_key(status))
 
     def _dress(self, path: str, wanted: TreeEntry, digest: str) -> None:
+        self.changed += 1
         folder, name = self._tree.at(path)
         if self._with_owners:
             os.chown(name, wanted.uid, wanted.gid, dir_fd=folder, follow_symlinks=False)
@@ -226,6 +237,7 @@ class _Mover:
         self._state.paths[path] = Known(wanted, stat_key(status), digest, born)
 
     def _finish_folder(self, path: str, wanted: TreeEntry) -> None:
+        self.changed += 1
         descriptor = self._tree.folder(path)
         if self._with_owners:
             os.fchown(descriptor, wanted.uid, wanted.gid)

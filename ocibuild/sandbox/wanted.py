@@ -1,7 +1,7 @@
 """What a root must hold to be a chain of layers: the merged table of the chain, path by path."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from ocibuild.image.view import LayerTable, View, ViewEntry
 from ocibuild.layer.entry import WHITEOUT_PREFIX
 from ocibuild.sandbox.chain import BlobRange, Chain, Piece
 
-__all__ = ["TreeEntry", "WantedTree", "group_of", "wanted_tree"]
+__all__ = ["TreeEntry", "WantedTree", "group_of", "plain_paths", "tree_entry", "wanted_tree"]
 
 
 class TreeEntry(NamedTuple):
@@ -36,13 +36,17 @@ class TreeEntry(NamedTuple):
 class WantedTree:
     """The entries by path, every parent among them a folder, and where each piece's bytes are.
 
-    ``key`` and ``pieces`` are those of the chain.
+    ``key`` and ``pieces`` are those of the chain, the first ``lower`` of which seldom change. ``upper`` are the paths
+    that the others name, with what the lower ones say of each (None: nothing). It is None itself where the upper pieces
+    do more than to add or replace what they name.
     """
 
     key: str
     pieces: tuple[str, ...]
     entries: Mapping[str, TreeEntry]
     ranges: Mapping[str, tuple[BlobRange, ...]]
+    lower: int = 0
+    upper: Mapping[str, TreeEntry | None] | None = None
 
 
 def wanted_tree(chain: Chain) -> WantedTree:
@@ -50,7 +54,9 @@ def wanted_tree(chain: Chain) -> WantedTree:
 
     An ImageError for a hard link to nothing, and for what lies below something that is no folder.
     """
-    view = View().extended(_with_origins(chain.pieces, number) for number in range(len(chain.pieces)))
+    pieces, lower = chain.all_pieces(), len(chain.lower.keys)
+    below = View().extended(_with_origins(pieces, number) for number in range(lower))
+    view = below.extended(_with_origins(pieces, number) for number in range(lower, len(pieces)))
     groups = _groups(view)
     merged = dict(view.items())
     entries: dict[str, TreeEntry] = {}
@@ -59,11 +65,36 @@ def wanted_tree(chain: Chain) -> WantedTree:
         if folder and merged[folder].kind != "directory":
             raise ImageError(f"/{path} lies below /{folder}, which is no folder")
         if entry.kind != "other":
-            entries[path] = _tree_entry(entry, groups.get(entry.layer, ""))
+            entries[path] = tree_entry(entry, groups.get(entry.layer, ""))
     ranges: dict[str, tuple[BlobRange, ...]] = {}
-    for piece in chain.pieces:
+    for piece in pieces:
         ranges.setdefault(piece.key, piece.ranges)
-    return WantedTree(chain.key, tuple(piece.key for piece in chain.pieces), entries, ranges)
+    return WantedTree(chain.key, chain.keys, entries, ranges, lower, _upper(chain.pieces, below, entries))
+
+
+def _upper(
+    pieces: Sequence[Piece], below: View, entries: Mapping[str, TreeEntry]
+) -> dict[str, TreeEntry | None] | None:
+    paths = plain_paths(pieces)
+    if paths is None or not paths <= entries.keys():  # what is put behind a link is elsewhere
+        return None
+    groups = _groups(below) if any(path in below for path in paths) else {}
+    found: dict[str, TreeEntry | None] = {}
+    for path in paths:
+        entry = below.get(path)
+        found[path] = None if entry is None else tree_entry(entry, groups.get(entry.layer, ""))
+    return found
+
+
+def plain_paths(pieces: Iterable[Piece]) -> frozenset[str] | None:
+    """The paths that these pieces name; None where they hide something, share files or hold devices."""
+    paths = set()
+    for piece in pieces:
+        for path, entry in piece.table.entries.items():
+            if entry.kind in ("hardlink", "other") or path.rpartition("/")[2].startswith(WHITEOUT_PREFIX):
+                return None
+            paths.add(path)
+    return frozenset(paths)
 
 
 def group_of(paths: Sequence[str]) -> str:
@@ -72,7 +103,8 @@ def group_of(paths: Sequence[str]) -> str:
     return hashlib.sha256(text).hexdigest()[:32] if len(paths) > 1 else ""
 
 
-def _tree_entry(entry: ViewEntry, group: str) -> TreeEntry:
+def tree_entry(entry: ViewEntry, group: str) -> TreeEntry:
+    """What a path is by a view's entry, whose ``layer`` is ``KEY/PATH``."""
     is_file = entry.kind == "file"
     return TreeEntry(
         entry.kind,

@@ -1,7 +1,6 @@
 """A base image made of a distribution's packages alone, without a registry: ``apt:bookworm``."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from types import MappingProxyType
 
 from ocibuild.core.clock import FIXED_TIME
@@ -13,11 +12,13 @@ from ocibuild.core.paths import DEFAULT_PATH
 from ocibuild.core.platform import Platform
 from ocibuild.core.step import Step
 from ocibuild.ecosystem.apt.base import seed_entries
+from ocibuild.image.users import find_user
 from ocibuild.image.view import View
 from ocibuild.plan.packing import pack
 from ocibuild.work.apt_layers import AptLayers
 from ocibuild.work.assemble import ImageSettings, assemble
 from ocibuild.work.base import empty_base
+from ocibuild.work.below import Below
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.contents import FragmentContents
 from ocibuild.work.layers import LayerMaker
@@ -68,9 +69,18 @@ def make_apt_base(
     all_layers = [*made, state]
     if step is not None and not settings.skipped:
         view = view.extended(tables_of([state]))
-        runner = StepRunner(machine, maker, empty, settings, environment={"PATH": DEFAULT_PATH}, homes=())
-        by_number = replace(step, user="0")  # the accounts are not there yet
-        all_layers.append(runner.layer(by_number, all_layers, view, PackageLayers(maker, bodies, view)))
+        runner = StepRunner(
+            store,
+            machine.events,
+            machine.environment,
+            maker,
+            platform,
+            settings,
+            environment={"PATH": DEFAULT_PATH},
+            homes=(),
+        )
+        root = find_user("0", view.read_if_there)  # by number: the accounts are not there yet
+        all_layers.append(runner.layer(step, root, Below.of(empty, all_layers, store=store, events=machine.events)))
     image = ImageSettings(MappingProxyType({"PATH": DEFAULT_PATH}), MappingProxyType({}), command=("bash",))
     descriptor = assemble(empty, all_layers, settings=image, created=FIXED_TIME, timed=frozenset(), store=store)
     return descriptor, step

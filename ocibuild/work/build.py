@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from ocibuild.core.asks import Origin, PackageAsks
 from ocibuild.core.clock import source_time
 from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.digest import Digest
-from ocibuild.core.errors import RepositoryError, UsageError
+from ocibuild.core.errors import ImageError, RepositoryError, UsageError
 from ocibuild.core.events import EventSink, Notice
 from ocibuild.core.platform import Platform
 from ocibuild.core.r_asks import REPOSITORY_VARIABLE
@@ -288,12 +289,12 @@ def _built(
     environment: Mapping[str, str],
     events: EventSink,
 ) -> BuildOutcome:
-    known, is_new = _recalled(request, cache, store=store, events=events)
+    known, is_new = _recalled(request, cache, store=store, environment=environment, events=events)
     if known is None:
         waiting = Notice("another build of the same runs: waiting for what it makes")
         with store.turn("build", request.key, on_wait=lambda: events(waiting)) as waited:
             if waited:
-                known, _ = _recalled(request, cache, store=store, events=events)
+                known, _ = _recalled(request, cache, store=store, environment=environment, events=events)
             known = known or _made(request, cache, store=store, environment=environment, events=events)
     _keep_lock(request, store.blobs.read(known.lock))
     deliver(request, known.descriptor, known.base, cache, store=store, environment=environment, events=events)
@@ -301,7 +302,12 @@ def _built(
 
 
 def _recalled(
-    request: BuildRequest, cache: "SharedCache | None", *, store: Store, events: EventSink
+    request: BuildRequest,
+    cache: "SharedCache | None",
+    *,
+    store: Store,
+    environment: Mapping[str, str],
+    events: EventSink,
 ) -> tuple[RememberedBuild | None, bool]:
     """What is known of exactly this build, or made of another one by putting in the files; and whether it is new."""
     max_age = _max_age_seconds(request)
@@ -310,9 +316,12 @@ def _recalled(
     known = recall_build(store, request.key, now=time.time(), max_age_seconds=max_age)
     if known is not None:
         return known, False
-    known = _refilled(request, store=store, max_age_seconds=max_age, events=events)
+    again = partial(
+        _refilled, request, cache, store=store, environment=environment, max_age_seconds=max_age, events=events
+    )
+    known = again()
     if known is None and cache is not None and cache.ask_image():
-        known = _refilled(request, store=store, max_age_seconds=max_age, events=events)
+        known = again()
     return known, True
 
 
@@ -348,7 +357,13 @@ def _made(
 
 
 def _refilled(
-    request: BuildRequest, *, store: Store, max_age_seconds: float, events: EventSink
+    request: BuildRequest,
+    cache: "SharedCache | None",
+    *,
+    store: Store,
+    environment: Mapping[str, str],
+    max_age_seconds: float,
+    events: EventSink,
 ) -> RememberedBuild | None:
     """The image of an earlier build with the repository's files as they are now, where nothing else has changed."""
     frame = recall_frame(store, request.frame_key, now=time.time(), max_age_seconds=max_age_seconds)
@@ -357,7 +372,21 @@ def _refilled(
     from ocibuild.work.refill import refill  # noqa: PLC0415 - a build with nothing to do must not pay for it
 
     tree, options = request.image_tree, request.options
-    image = refill(frame, tree, source_time=request.source_time, options=options, store=store, events=events)
+    try:
+        image = refill(
+            frame,
+            tree,
+            source_time=request.source_time,
+            options=options,
+            store=store,
+            environment=environment,
+            events=events,
+            cache=cache,
+        )
+    except ImageError:  # something was evicted: it is made again
+        return None
+    if image is None:
+        return None
     lock_text = store.blobs.read(frame.lock).decode()
     remember_build(
         store,

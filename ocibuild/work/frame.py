@@ -1,4 +1,4 @@
-"""Remembering images without their last layer, the repository's files, so that a change of these alone costs little.
+"""Remembering images without the repository's files and what comes of these, so that a change of them costs little.
 
 Of everything else an image depends on what is asked, not on the files as such. Imported by every build before anything
 else: keep it light.
@@ -25,20 +25,23 @@ SOURCE_LAYER = "source"
 """The name of the layer that holds the repository's files."""
 
 EDITABLE_LAYER = "what editable installs left in the repository"
-FRAME_KIND = "frame-1"
+FRAME_KIND = "frame-2"
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
     """What the repository's layer lies on: where its files go, who owns them, and the folders that are there already.
 
-    ``folders`` are those above ``path``, itself, and all below it: path -> mode, uid, gid.
+    ``folders`` are those above ``path``, itself, and all below it: path -> mode, uid, gid. ``steps`` run on the files,
+    as :meth:`ocibuild.work.kept_steps.KeptSteps.to_json` writes them; ``layers_above`` lie on all that comes of files.
     """
 
     path: str
     uid: int
     gid: int
     folders: Mapping[str, tuple[int, int, int]]
+    steps: Any = None
+    layers_above: int = 0
 
     @classmethod
     def of(cls, view: "View", path: str, *, uid: int, gid: int) -> "Ground | None":
@@ -61,16 +64,29 @@ class Ground:
     def from_json(cls, value: Any) -> "Ground":
         """What :meth:`to_json` wrote; a TypeError, ValueError or KeyError where it is something else."""
         folders = {str(name): (int(mode), int(uid), int(gid)) for name, (mode, uid, gid) in value["folders"].items()}
-        return cls(str(value["path"]), int(value["uid"]), int(value["gid"]), folders)
+        return cls(
+            str(value["path"]),
+            int(value["uid"]),
+            int(value["gid"]),
+            folders,
+            value["steps"],
+            int(value["layers_above"]),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The ground as a record holds it."""
-        return {"path": self.path, "uid": self.uid, "gid": self.gid, "folders": dict(self.folders)}
+        value = {name: getattr(self, name) for name in ("path", "uid", "gid", "steps", "layers_above")}
+        return {**value, "folders": dict(self.folders)}
+
+    def of_files(self, layer_count: int) -> slice:
+        """Which of an image's layers depend on the files: theirs, and one for each step."""
+        end = layer_count - self.layers_above
+        return slice(end - 1 - (len(self.steps["steps"]) if self.steps else 0), end)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An image in the store whose last layer, on every platform, may be replaced by that of other files.
+    """An image in the store whose last layers, on every platform, may be replaced by those of other files.
 
     ``grounds`` are of its platforms, in their order. ``base_layers`` are hexadecimal digests of layers that may be only
     where the base came from, ``resolved`` is the time of the oldest resolution, ``lock`` the blob of the lock's text.
@@ -105,7 +121,7 @@ def recall_frame(store: Store, key: str, *, now: float, max_age_seconds: float) 
 
 def remember_frame(store: Store, key: str, frame: Frame) -> None:
     """Note a frame. The layers that may be replaced need not stay in the store."""
-    replaceable = set(_last_layers(store, frame.image))
+    replaceable = set(_last_layers(store, frame.image, list(frame.grounds)))
     value = {
         "image": frame.image.to_json(),
         "grounds": [ground.to_json() for ground in frame.grounds],
@@ -118,11 +134,13 @@ def remember_frame(store: Store, key: str, frame: Frame) -> None:
     store.records.put(FRAME_KIND, key, value)
 
 
-def _last_layers(store: Store, image: Descriptor) -> Iterator[str]:
-    """The hexadecimal digest of the last layer of the image, or of each of an index."""
+def _last_layers(store: Store, image: Descriptor, grounds: list[Ground]) -> Iterator[str]:
+    """The hexadecimal digests of the layers that depend on files: of the image, or of each of an index."""
     document: Any = json.loads(store.blobs.read(image.digest))
     if image.media_type in INDEX_TYPES:
-        for manifest in document["manifests"]:
-            yield from _last_layers(store, Descriptor.from_json(manifest, where="an index in the store"))
+        for manifest, ground in zip(document["manifests"], grounds, strict=True):
+            yield from _last_layers(store, Descriptor.from_json(manifest, where="an index in the store"), [ground])
     else:
-        yield Descriptor.from_json(document["layers"][-1], where="a manifest in the store").digest.hex
+        layers = document["layers"]
+        for layer in layers[grounds[0].of_files(len(layers))]:
+            yield Descriptor.from_json(layer, where="a manifest in the store").digest.hex

@@ -14,15 +14,10 @@ from ocibuild.image.table import TABLE_VERSION, decode_table, encode_table
 from ocibuild.image.view import LayerTable
 from ocibuild.layer.compression import Compression
 from ocibuild.layer.observation import OBSERVATION_VERSION
-from ocibuild.sandbox.chain import BlobRange, Chain, Piece, folders_piece
+from ocibuild.sandbox.chain import BlobRange, Piece
 from ocibuild.store.store import Store
-from ocibuild.work.fragments import FragmentStore
-from ocibuild.work.layers import MadeLayer
 
-__all__ = ["CONTENT_NOTE", "fetch_layer", "layer_table", "made_chain", "read_pieces"]
-
-CONTENT_NOTE = "content"
-"""A fragment's note that names its content: the key of its piece, where the fragment's own says only how it came."""
+__all__ = ["fetch_layer", "layer_table", "read_pieces"]
 
 _TABLE_KIND = f"base-table-{TABLE_VERSION}-{OBSERVATION_VERSION}"
 
@@ -77,21 +72,3 @@ def read_pieces(
         blob = BlobRange(store.blobs.path(layer.digest), 0, layer.size_bytes, compression)
         pieces.append(Piece(str(diff_id), table, (blob,)))
     return pieces
-
-
-def made_chain(base: Sequence[Piece], layers: Sequence[MadeLayer], *, store: Store) -> Chain:
-    """The chain of a base and the layers that were made on it; an ImageError where a fragment was evicted since."""
-    fragments = FragmentStore(store)
-    pieces = list(base)
-    for layer in layers:
-        for fragment in layer.fragments:
-            located = ((fragments.locate(fragment.key, compression), compression) for compression in Compression)
-            found = next(((place, compression) for place, compression in located if place is not None), None)
-            if found is None:
-                raise ImageError(f"a part of the layer {layer.name} is not in the store any more", hint="build again")
-            place, compression = found
-            part = BlobRange(store.blobs.bring(place.blob), place.offset, place.size_bytes, compression)
-            key = fragment.notes[CONTENT_NOTE].decode() if CONTENT_NOTE in fragment.notes else fragment.key
-            pieces.append(Piece(key, fragment.table, (part,)))
-        pieces.append(folders_piece(layer.folders))
-    return Chain(tuple(pieces))

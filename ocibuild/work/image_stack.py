@@ -1,20 +1,22 @@
 """The layers of one image in their order, each made on what lies below it (design, section 4)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ocibuild.core.clock import FIXED_TIME
 from ocibuild.core.digest import Digest
 from ocibuild.core.errors import BuildError
 from ocibuild.core.package import Ecosystem, LockedPackage
 from ocibuild.core.step import Step
 from ocibuild.image.overlay import Overlay
+from ocibuild.image.users import ImageUser, find_user
 from ocibuild.image.view import View
 from ocibuild.layer.entry import Entry
 from ocibuild.lock import LOCK_PATH, Lock
 from ocibuild.plan.accounts import ensure_account
 from ocibuild.plan.source_layer import TreePlace
 from ocibuild.work.apt_layers import AptLayers
+from ocibuild.work.below import Below
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.catalogue_files import catalogue_fragments
 from ocibuild.work.conda_layers import CondaLayers
@@ -22,6 +24,7 @@ from ocibuild.work.conda_resolution import provided_distributions
 from ocibuild.work.contents import FragmentContents
 from ocibuild.work.editable import editable_entries
 from ocibuild.work.frame import EDITABLE_LAYER, SOURCE_LAYER, Ground
+from ocibuild.work.kept_steps import KeptSteps, changes_accounts
 from ocibuild.work.layers import FragmentRecipe, LayerMaker, MadeLayer
 from ocibuild.work.machine import Machine
 from ocibuild.work.pip_overrides import replaced_files
@@ -66,13 +69,17 @@ class ImageStack:
         self._bodies = bodies
         self._store = machine.store
         self._contents = FragmentContents(machine.store, build.base.view.read_content)
+        self._events = machine.events
         self.runner = StepRunner(
-            machine,
+            machine.store,
+            machine.events,
+            machine.environment,
             maker,
-            build.base,
+            build.platform,
             build.step_settings,
             environment={**build.base.config.environment, **build.settings.environment},
             homes=(build.account.home,),
+            cache=machine.cache,
         )
         self._accounts = account_entries(build)
         self._base = build.base.view.extended([table_of(self._accounts)], read_content=self._contents)
@@ -92,18 +99,16 @@ class ImageStack:
         layers, view = self._r_library(packages, layers, view)
         files = self._files(view)
         layers += files
-        view = view.extended(tables_of(files))
-        for step in self._build.steps:
-            layers, view = self._stepped(step, layers, view, modified=self._build.source_time)
-        if self._build.steps:
-            layers.append(self._records(view))
-        return layers
+        return [*layers, *self._steps(layers, view.extended(tables_of(files)))]
 
-    def system(self) -> list[MadeLayer]:
-        """The layers that wheels are built on: of accounts, Debian packages, and conda's where the Python is."""
+    def below_wheels(self) -> Below:
+        """What wheels are built on: accounts, Debian packages, and conda's where the Python is."""
         self._python = None
         packages = self._package_layers()
-        return self._conda_environment(packages, *self._system(packages))[0]
+        return self._on_base(self._conda_environment(packages, *self._system(packages))[0])
+
+    def _on_base(self, layers: Sequence[MadeLayer]) -> Below:
+        return Below.of(self._build.base, layers, store=self._store, events=self._events)
 
     # Packages.
 
@@ -205,16 +210,40 @@ class ImageStack:
             layers, view = self._stepped(step, layers, view)
         return layers, view
 
-    def _stepped(
-        self, step: Step, layers: list[MadeLayer], view: View, *, modified: int = FIXED_TIME
-    ) -> tuple[list[MadeLayer], View]:
+    def _stepped(self, step: Step, layers: list[MadeLayer], view: View) -> tuple[list[MadeLayer], View]:
         """The layers with that of what the step changes in the image so far, unless it is to be left out."""
         if self._build.step_settings.skipped:
             self.runner.tell_skipped(step)
             return layers, view
-        own = PackageLayers(self._maker, self._bodies, view, self._owners)
-        made = self.runner.layer(step, layers, view, own, modified=modified)
+        made = self.runner.layer(step, find_user(step.user, view.read_if_there), self._on_base(layers))
         return [*layers, made], view.extended(tables_of([made]))
+
+    def _steps(self, layers: Sequence[MadeLayer], view: View) -> list[MadeLayer]:
+        """The layers of the repository's steps on all of these, and the lock's; the ground remembers the steps."""
+        build, runner = self._build, self.runner
+        if not build.steps:
+            return []
+        if self.ground is not None:
+            self.ground = replace(self.ground, layers_above=1)
+        if build.step_settings.skipped:
+            for step in build.steps:
+                runner.tell_skipped(step)
+            return [self._records(view)]
+        files = next(number for number, layer in enumerate(layers) if layer.name == SOURCE_LAYER)
+        below = self._on_base(layers[:files]).under(*layers[files:])
+        made: list[MadeLayer] = []
+        users: list[ImageUser] = []
+        for step in build.steps:
+            users.append(find_user(step.user, view.read_if_there))
+            made.append(runner.layer(step, users[-1], below.under(*made), modified=build.source_time))
+            view = view.extended(tables_of(made[-1:]))
+        records = self._records(view)
+        if self.ground is not None:
+            ran = list(zip(build.steps, users, strict=True))
+            kept = KeptSteps.of(ran, build.base, layers[:files], above=records, runner=runner, store=self._store)
+            is_settled = files == len(layers) - 1 and not any(map(changes_accounts, [*made[:-1], layers[files]]))
+            self.ground = replace(self.ground, steps=kept.to_json()) if is_settled else None
+        return [*made, records]
 
     def _first(self, entries: Sequence[Entry]) -> list[MadeLayer]:
         """The layer of accounts and of everything that goes: all whiteouts, so that no package layer holds any."""

@@ -48,7 +48,7 @@ from ocibuild.work.r_resolution import RResolver
 from ocibuild.work.recall import state_key
 from ocibuild.work.remote import Remote, open_remote
 from ocibuild.work.resolution import Resolution, Resolver
-from ocibuild.work.steps import StepSettings, secret_mounts
+from ocibuild.work.steps import StepSettings
 from ocibuild.work.wheel_root import SandboxRoot
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ class Workshop:
             ),
             most_layers=request.options.max_layers or _DEFAULT_MOST_LAYERS,
             steps=tuple(steps),
-            step_settings=_step_settings(request, platform, self.machine.environment),
+            step_settings=StepSettings.of(request.options, platform, self.machine.environment),
         )
 
     def _base(self, platform: Platform) -> tuple[Base, PlatformLock | None]:
@@ -344,7 +344,9 @@ class Workshop:
         if kind == "apt":
             resolution = self._resolver.base_packages(suite, platform)
             with self.bodies(resolution) as bodies:
-                settings = replace(_step_settings(self._request, platform, self.machine.environment), secrets=())
+                settings = replace(
+                    StepSettings.of(self._request.options, platform, self.machine.environment), secrets=()
+                )
                 descriptor, step = make_apt_base(
                     suite,
                     platform,
@@ -390,15 +392,4 @@ def _refuse_other_python(wanted: PythonAsk, target: PythonTarget | None, base: B
         line=origin.line if origin else None,
         hint="choose a base that has it: apt:bookworm has 3.11, apt:trixie 3.13, the image python:3.12 its own; "
         "without --base conda's is taken",
-    )
-
-
-def _step_settings(request: "BuildRequest", platform: Platform, environment: Mapping[str, str]) -> StepSettings:
-    options = request.options
-    return StepSettings(
-        options.sandbox or "auto",
-        secret_mounts(options.step_secrets, home=environment.get("HOME") or "/"),
-        options.step_timeout_seconds,
-        options.debug_step,
-        skipped=platform in options.skip_steps_on,
     )

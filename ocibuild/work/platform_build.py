@@ -140,7 +140,7 @@ class PlatformBuild:
         stack = ImageStack(self, maker, bodies, machine)
         packages = [package.digest.hex for package in self.lock.packages]
         key = state_key(str(below_packages(self)), packages, list(self.lock.removals))
-        return SandboxRoot(key, stack.runner, stack.system)
+        return SandboxRoot(key, stack.runner, stack.below_wheels)
 
     def make(self, maker: LayerMaker, bodies: PackageBodies, machine: Machine) -> MadePlatform:
         """Make what the store lacks; the manifest is in the store then."""
@@ -154,5 +154,5 @@ class PlatformBuild:
 
     @property
     def _reads_files(self) -> bool:
-        """Whether more of the image than the source layer depends on what the repository's files hold."""
-        return bool(self.steps) or any(package.source.startswith(_LOCAL_SOURCES) for package in self.lock.packages)
+        """Whether packages depend on what the repository's files hold."""
+        return any(package.source.startswith(_LOCAL_SOURCES) for package in self.lock.packages)

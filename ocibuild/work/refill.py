@@ -1,8 +1,8 @@
-"""Making the last layer of a remembered image anew: the repository's files changed, and nothing that was asked."""
+"""Making the last layers of a remembered image anew: the repository's files changed, and nothing that was asked."""
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ocibuild.core.clock import rfc3339
@@ -28,6 +28,7 @@ from ocibuild.store.store import Store
 from ocibuild.work.budget import MemoryBudget
 from ocibuild.work.frame import SOURCE_LAYER, Frame, Ground
 from ocibuild.work.layers import FragmentRecipe, LayerMaker, LayerRecipe, MadeLayer
+from ocibuild.work.shared_cache import SharedCache
 
 __all__ = ["refill", "source_recipe", "tree_fragment"]
 
@@ -63,11 +64,21 @@ def source_recipe(tree: SourceTree, place: TreePlace, *, below: View) -> LayerRe
 
 
 def refill(
-    frame: Frame, tree: SourceTree, *, source_time: int, options: BuildOptions, store: Store, events: EventSink
-) -> Descriptor:
+    frame: Frame,
+    tree: SourceTree,
+    *,
+    source_time: int,
+    options: BuildOptions,
+    store: Store,
+    environment: Mapping[str, str],
+    events: EventSink,
+    cache: SharedCache | None = None,
+) -> Descriptor | None:
     """The image of the frame with the files of ``tree``, in the store: the same bytes as a build of everything gives.
 
-    ``options`` are those of the build that the frame was remembered of, but for memory and jobs.
+    ``options`` are those of the build that the frame was remembered of, but for what changes no image. Steps run on the
+    files again. None where a step runs as another user than before, by what an earlier one did. An ImageError where the
+    store lacks something; raises what steps do.
     """
     manifests = [frame.image]
     platforms: list[Platform] = []
@@ -84,10 +95,23 @@ def refill(
         events=events,
         workers=options.jobs or os.cpu_count(),
     ) as maker:
-        layers = maker.make_all([_recipe(tree, ground, source_time) for ground in frame.grounds])
+        made = []
+        for ground in frame.grounds:
+            begun = None
+            if ground.steps:
+                from ocibuild.work.kept_steps import begin_steps  # noqa: PLC0415 - most images have none
+
+                begun = begin_steps(
+                    ground.steps, maker, options, store=store, environment=environment, events=events, cache=cache
+                )
+            (source,) = maker.make_all([_recipe(tree, ground, source_time)])
+            came = begun(source, source_time) if begun is not None else []
+            if came is None:
+                return None
+            made.append([source, *came])
     images = [
-        _refilled(store, manifest.digest, layer, created=source_time)
-        for manifest, layer in zip(manifests, layers, strict=True)
+        _refilled(store, manifest.digest, ground, layers, created=source_time)
+        for manifest, ground, layers in zip(manifests, frame.grounds, made, strict=True)
     ]
     if not platforms:
         return images[0]
@@ -102,21 +126,22 @@ def _recipe(tree: SourceTree, ground: Ground, source_time: int) -> LayerRecipe:
     return source_recipe(tree, place, below=View(folders))
 
 
-def _refilled(store: Store, digest: Digest, layer: MadeLayer, *, created: int) -> Descriptor:
-    """The manifest of this digest with ``layer`` as its last, written into the store with its configuration."""
+def _refilled(store: Store, digest: Digest, ground: Ground, layers: Sequence[MadeLayer], *, created: int) -> Descriptor:
+    """The manifest of this digest with other layers of files, written into the store with its configuration."""
     manifest = Manifest.parse(store.blobs.read(digest), where="a manifest in the store")
     config = ImageConfig.parse(store.blobs.read(manifest.config.digest), where="a configuration in the store")
-    time = rfc3339(created)
-    config_document = replace(
-        config,
-        created=time,
-        diff_ids=(*config.diff_ids[:-1], layer.diff_id),
-        history=(*config.history[:-1], replace(config.history[-1], created=time)),
-    ).document()
-    described = replace(layer.descriptor, annotations=manifest.layers[-1].annotations)
-    document = replace(
-        manifest, config=config_document.descriptor, layers=(*manifest.layers[:-1], described)
-    ).document()
+    time, diff_ids, history = rfc3339(created), list(config.diff_ids), list(config.history)
+    diff_ids[ground.of_files(len(diff_ids))] = [layer.diff_id for layer in layers]
+    dated = ground.of_files(len(history))
+    history[dated] = [replace(each, created=time) for each in history[dated]]
+    config_document = replace(config, created=time, diff_ids=tuple(diff_ids), history=tuple(history)).document()
+    described = list(manifest.layers)
+    old = ground.of_files(len(described))
+    described[old] = [
+        replace(layer.descriptor, annotations=before.annotations)
+        for layer, before in zip(layers, described[old], strict=True)
+    ]
+    document = replace(manifest, config=config_document.descriptor, layers=tuple(described)).document()
     for written in (config_document, document):
         store.blobs.add(written.content)
     return document.descriptor

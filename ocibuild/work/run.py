@@ -68,7 +68,7 @@ def run_image(
     view = View().extended(piece.table for piece in chain.pieces)
     terminal = environment.get("TERM") if sys.stdin is not None and sys.stdin.isatty() else None
     execution = execution_of(request, image.config, view, terminal=terminal)
-    with prepared_root(store, rung, wanted=[piece.key for piece in chain.pieces]) as root:
+    with prepared_root(store, rung, wanted=chain.keys) as root:
         with Phase(events, "entering", f"a root ({rung.name})"):
             root.move(chain)
         owners = root.owners()

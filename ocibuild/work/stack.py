@@ -85,16 +85,6 @@ class PackageLayers:
         (layer,) = self.maker.make_all([LayerRecipe(name, tuple(fragments), self._folders(None))])
         return layer
 
-    def changes(self, fragment: FragmentRecipe) -> MadeLayer:
-        """The layer of what a step changed, whose fragment holds the folders that it made or changed itself."""
-
-        def rule(tables: Sequence[LayerTable]) -> list[Entry]:
-            own = declared_folders(tables)
-            return [folder for folder in self._folders(own)(tables) if folder.path not in own]
-
-        (layer,) = self.maker.make_all([LayerRecipe(fragment.subject, (fragment,), rule)])
-        return layer
-
     def _recipes(self, packed: Sequence[PackedLayer], fragment_of: Mapping[str, FragmentOf]) -> list[LayerRecipe]:
         """The recipes of these layers; the downloads that they need have begun then."""
         recipes = [

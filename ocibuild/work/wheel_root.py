@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ocibuild.core.step import Step
 from ocibuild.sandbox.execution import Execution, Identity, Mount, Streams
-from ocibuild.work.layers import MadeLayer
+from ocibuild.work.below import Below
 from ocibuild.work.steps import StepRunner
 
 __all__ = ["SandboxRoot"]
@@ -15,12 +15,12 @@ __all__ = ["SandboxRoot"]
 class SandboxRoot:
     """A :class:`~ocibuild.work.python_wheels.StepRoot` of prepared roots.
 
-    ``key`` is of all that ``below`` gives, the layers on the base; they are asked for when a build runs, and made then.
+    ``key`` is of all that ``below`` gives; it is asked for when a build runs, and made then.
     """
 
     key: str
     runner: StepRunner
-    below: Callable[[], Sequence[MadeLayer]]
+    below: Callable[[], Below]
 
     @property
     def environment(self) -> Mapping[str, str]:

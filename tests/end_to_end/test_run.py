@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from ocibuild.image.layout import LayoutTarget, write_layout
 from ocibuild.layer.entry import Entry
 from tests.end_to_end.conftest import Program
 from tests.support.made_images import MadeImage
-from tests.support.sandbox_roots import small_root
+from tests.support.sandbox_roots import entries_of, small_root
 
 HERE = Platform.parse(os.uname().machine)
 
@@ -35,22 +34,10 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
         command=("image", "words"),
         working_folder="/home/jovyan",
     )
-    lower = list(entries(root))
+    lower = list(entries_of(root))
     upper = [Entry.whiteout("usr/bin/yes"), Entry.file("home/jovyan/notes", b"mine\n", uid=1000, gid=1000)]
     write_layout(MadeImage([lower, upper], config=config).source(), LayoutTarget.parse(str(folder / "layout")))
     return f"oci:{folder / 'layout'}"
-
-
-def entries(root: Path) -> Iterator[Entry]:
-    for path in sorted(root.rglob("*")):
-        name = str(path.relative_to(root))
-        if path.is_symlink():
-            yield Entry.symlink(name, str(path.readlink()))
-        elif path.is_dir():
-            owner = 1000 if name.startswith("home/") else 0
-            yield Entry.directory(name, mode=path.stat().st_mode & 0o7777, uid=owner, gid=owner)
-        else:
-            yield Entry.file(name, path.read_bytes(), mode=path.stat().st_mode & 0o7777)
 
 
 def test_the_image_says_what_runs(program: Program, image: str, sandbox: str) -> None:

@@ -13,7 +13,7 @@ from ocibuild.layer.entry import Entry, EntryKind
 from ocibuild.sandbox.capture import CapturedChange
 from ocibuild.sandbox.chain import Chain
 from ocibuild.sandbox.execution import Execution, Identity, Streams
-from ocibuild.sandbox.keeper import call
+from ocibuild.sandbox.keeper_process import remove_root
 from ocibuild.sandbox.ladder import choose
 from ocibuild.sandbox.prepared_root import prepared_root, root_kind
 from ocibuild.sandbox.rung import Rung
@@ -21,24 +21,11 @@ from ocibuild.sandbox.selection import CaptureRules
 from ocibuild.store.roots import PreparedRoots
 from ocibuild.store.store import Store
 from tests.support.made_roots import made_piece
-from tests.support.sandbox_roots import small_root
+from tests.support.sandbox_roots import entries_of, small_root
 
 USER = 1000
 RUNGS = ("sub-ids", "one-id", "trap", "chroot")
 ENVIRONMENT = {"PATH": "/usr/bin"}
-
-
-def entries_of(folder: Path) -> Iterator[Entry]:
-    """What the folder holds, everything but a home as root's."""
-    for path in sorted(folder.rglob("*")):
-        name, mode = str(path.relative_to(folder)), path.lstat().st_mode & 0o7777
-        uid = USER if name.startswith("home/jovyan") else 0
-        if path.is_symlink():
-            yield Entry.symlink(name, str(path.readlink()))
-        elif path.is_dir():
-            yield Entry.directory(name, mode=mode, uid=uid, gid=uid)
-        else:
-            yield Entry.file(name, path.read_bytes(), mode=mode, uid=uid, gid=uid)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +61,7 @@ def store(rung: Rung) -> Iterator[Store]:
     yield Store.at(folder)
     roots = PreparedRoots(folder)
     for root in list(roots.idle()):
-        assert roots.remove(root, partial(call, rung.keeper(), "remove"))
+        assert roots.remove(root, partial(remove_root, rung.keeper()))
     shutil.rmtree(folder)
 
 

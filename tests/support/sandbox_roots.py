@@ -13,12 +13,15 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from ocibuild.layer.entry import Entry, EntryKind
+
 __all__ = [
     "DRIVER",
     "ORDINARY_USER",
     "Outcome",
     "copied_root",
     "driven",
+    "entries_of",
     "open_folder",
     "outcome_of",
     "small_root",
@@ -109,6 +112,19 @@ def small_root(root: Path) -> Path:
         if found is not None:
             _copy_program(Path(found), root)
     return root
+
+
+def entries_of(folder: Path, *, user: int = 1000) -> Iterator[Entry]:
+    """What the folder holds, everything but a home as root's."""
+    for path in sorted(folder.rglob("*")):
+        name, mode = str(path.relative_to(folder)), path.lstat().st_mode & 0o7777
+        uid = user if name.startswith("home/jovyan") else 0
+        if path.is_symlink():
+            yield Entry.symlink(name, str(path.readlink()))
+        elif path.is_dir():
+            yield Entry.directory(name, mode=mode, uid=uid, gid=uid)
+        else:
+            yield Entry(name, EntryKind.FILE, mode, uid, uid, path.stat().st_size, content=path.read_bytes())
 
 
 def _copy_program(program: Path, root: Path) -> None:
