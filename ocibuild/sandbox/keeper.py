@@ -139,8 +139,10 @@ class RootKeeper:
         found, self._found = self._found, None
         if found is not None:
             return found
-        state = self._known() or RootState()
-        return survey(tree, state, with_owners=self._with_owners).state() if self._root.is_dirty else state
+        state = self._known()
+        if state is not None and not self._root.is_dirty:
+            return state
+        return survey(tree, state or RootState(), with_owners=self._with_owners).state()
 
     def _record(self, state: RootState) -> None:
         """Record the state, which is true of the tree now."""

@@ -87,6 +87,16 @@ def test_a_damaged_state_is_not_trusted(tmp_path: Path) -> None:
         assert (tmp_path / "root" / "tree" / "file").read_text() == "right"
 
 
+def test_a_state_of_another_version_is_not_trusted(tmp_path: Path) -> None:
+    first = made_chain(tmp_path / "blobs", [Entry.file("file", b"right"), Entry.directory("folder")])
+    made_root(tmp_path / "root").move(first)
+    (tmp_path / "root" / "state.json").write_text('{"version": 0}')
+    PreparedRoot(RootFolder(tmp_path / "root"), with_owners=False).move(
+        made_chain(tmp_path / "blobs", [Entry.file("folder", b"file")])
+    )
+    assert [path.name for path in (tmp_path / "root" / "tree").iterdir()] == ["folder"]
+
+
 def test_a_step_without_a_known_root_is_an_error(tmp_path: Path) -> None:
     root = made_root(tmp_path / "root")
     root.enter().mkdir()
