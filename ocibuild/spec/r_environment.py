@@ -22,6 +22,7 @@ DEBIAN_RS: Mapping[str, str] = MappingProxyType({"apt:bookworm": "4.2.2", "apt:t
 
 _DESCRIPTION = "DESCRIPTION"
 _USER_LIBRARY = "/srv/rlibs"  # layers/r
+_BUILT = "--built-timestamp=1980-01-01 00:00:00 UTC"  # what the field Built says: two builds give the same bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,8 @@ class REnvironment:
             command = ("Rscript", "--no-save", "--no-restore", "--no-init-file", "--no-environ", self.script)
             yield StepAsk("install.R", command, Origin(self.script))
         if installs_package and self.description is not None:
-            command = ("R", "CMD", "INSTALL", "--clean", f"--library={_USER_LIBRARY}", ".")
-            yield StepAsk("the repository's R package", command, Origin(self.description))
+            install = ("R", "CMD", "INSTALL", "--clean", f"--library={_USER_LIBRARY}", _BUILT, ".")
+            yield StepAsk("the repository's R package", install, Origin(self.description))
 
 
 def bases_with_r(asks: RAsks, offered: Mapping[str, str] = DEBIAN_RS) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from ocibuild.ecosystem.r.archive import read_description
 from ocibuild.ecosystem.r.place import RPlaceContext, place
 from ocibuild.ecosystem.r.repository import RIndex
 from ocibuild.ecosystem.r.resolve import Surroundings, resolve
+from ocibuild.ecosystem.r.source import SOURCE, source_step
 from ocibuild.ecosystem.r.standard_packages import BASE_PACKAGES, RECOMMENDED_PACKAGES
 from ocibuild.layer.entry import EntryKind
 from tests.support.r_repository import PACKAGES, RRepository, run_r
@@ -93,6 +94,29 @@ def test_a_binary_is_placed_as_install_packages_does(repository: RRepository, tm
     )  # fmt: skip
     ours = placed(repository.binary.glob("src/contrib/*.tar.gz"))
     assert differences(ours, on_disk(library)) == {}
+
+
+def test_sources_are_built_to_the_same_bytes_twice(repository: RRepository, tmp_path: Path) -> None:
+    """By the program of the step, and to what R makes of them by itself but for the time that Built says."""
+    packages = [
+        LockedPackage(Ecosystem.R, name, version, SOURCE, "cran", "", Digest.of(b""), fields={})
+        for name, version in PACKAGES
+    ]
+    step = source_step(packages, library=str(tmp_path / "library")[1:])
+    assert step is not None
+    archives = [repository.source / "src/contrib" / Path(path).name for path in step.inputs]
+    trees = []
+    for number in range(2):
+        library = tmp_path / "library"
+        library.mkdir()
+        environment = {**os.environ, **step.environment, "R_LIBS": str(library), "TMPDIR": str(tmp_path)}
+        arguments: list[str | Path] = [*step.arguments[: -len(archives)], *archives]
+        subprocess.run(arguments, env=environment, check=True, capture_output=True)
+        trees.append(on_disk(library))
+        library.rename(tmp_path / f"library-{number}")
+    assert differences(trees[0], trees[1]) == {}
+    assert trees[0].keys() == on_disk(repository.library).keys()
+    assert b"1980-01-01 00:00:00 UTC" in trees[0]["tinyc/DESCRIPTION"][2]
 
 
 def test_modes_and_kinds(repository: RRepository, tmp_path: Path) -> None:

@@ -15,7 +15,18 @@ SOURCE: Final = "source"
 
 STEP_NAME: Final = "R packages from source"
 _FOLDER = "/run/r-sources"
-_TIME = "1980-01-01 00:00:00 UTC"  # what the field Built says, so that two builds give the same bytes
+# Two builds give the same bytes: a package is unpacked to the same folder, which compilers and R's help note down (R
+# itself would choose one by chance), and the field Built says the same time.
+_SCRIPT = """\
+library=$1; shift
+folder=/tmp/ocibuild-r-source
+for archive; do
+    rm -rf "$folder"; mkdir "$folder"
+    tar -xf "$archive" -C "$folder"
+    R CMD INSTALL --library="$library" --built-timestamp="1980-01-01 00:00:00 UTC" "$folder"/*
+done
+rm -rf "$folder"
+"""
 
 
 def is_source(package: LockedPackage) -> bool:
@@ -36,7 +47,7 @@ def source_step(packages: Sequence[LockedPackage], *, library: str) -> Step | No
     inputs = {f"{_FOLDER}/{package.name}_{package.version}.tar.gz": package.digest for package in sources}
     return Step(
         STEP_NAME,
-        ("R", "CMD", "INSTALL", f"--library=/{library}", f"--built-timestamp={_TIME}", *inputs),
+        ("/bin/sh", "-ec", _SCRIPT, "R", f"/{library}", *inputs),
         f"no repository has them built: {', '.join(package.name for package in sources)}",
         environment=MappingProxyType({"LC_ALL": "C.UTF-8", "TZ": "UTC"}),
         has_secrets=False,
