@@ -100,6 +100,7 @@ class RAsks:
     ``wanted`` is where R itself is asked for, None where it is not. ``version`` is the R that must be (``4.2``,
     ``4.2.2``), empty for any; ``day`` the day whose packages are meant. ``repositories`` are addresses, in their order;
     none means the public one. With ``preference`` ``debian`` a package of Debian comes first where it does.
+    ``lock`` is a lock of renv that counts and the R that it was made with.
     ``compiles`` tells that code of the repository may want to compile R packages.
     """
 
@@ -110,6 +111,7 @@ class RAsks:
     day: date | None = None
     repositories: tuple[str, ...] = ()
     preference: RPreference = "repository"
+    lock: tuple[Origin, str] | None = None
     compiles: bool = False
 
     @property

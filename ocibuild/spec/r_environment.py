@@ -62,6 +62,7 @@ class REnvironment:
             (self.runtime.day if self.runtime is not None else None) or options.as_of,
             options.r_repositories,
             options.r_preference or "repository",
+            (Origin(self.lock.file), self.lock.r_version) if self.lock is not None else None,
             compiles=self.script is not None or installs_package,
         )
 

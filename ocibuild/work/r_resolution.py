@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from ocibuild.core.asks import AptAsk
 from ocibuild.core.errors import BuildError, MachineError, NetworkError, RepositoryError
@@ -27,12 +27,14 @@ from ocibuild.work.base import Base
 from ocibuild.work.machine import Machine
 from ocibuild.work.r_bodies import RBodies, RBody
 from ocibuild.work.r_repositories import codename_of, machine_addresses
+from ocibuild.work.recall import state_key
 
 if TYPE_CHECKING:
     from ocibuild.work.resolution import Resolution
 
 __all__ = ["RAnswer", "RResolver"]
 
+_BASE_KIND = "r-base-1"
 _NOT_FOUND = (403, 404, 410)
 _R, _RECOMMENDED, _COMPILERS = "r-base-core", "r-recommended", "r-base-dev"
 
@@ -68,6 +70,7 @@ class RResolver:
         own = () if self.r_of(base, None) is not None else tuple(_debian_asks(asks, (_R, _RECOMMENDED)))
         found = debs(own)
         target = self.target(asks, base, found.lock)
+        self._tell_of_lock(asks, target)
         addresses = machine_addresses(asks, target.codename, self.machine.environment)
         fetching = RBodies(self.machine, self.options, target.user_agent)
         solution = self._solved(asks, base, found.lock, target, addresses, fetching)
@@ -107,6 +110,14 @@ class RResolver:
             )
         return target
 
+    def _tell_of_lock(self, asks: RAsks, target: RTarget) -> None:
+        """As renv does where it restores a lock with another R."""
+        if asks.lock is not None and asks.lock[1] and not asks.lock[1].startswith(f"{target.minor_version}."):
+            origin, version = asks.lock
+            self.machine.events(
+                Notice(f"{origin}: made with R {version}, and the image has {target.version}", warning=True)
+            )
+
     def r_of(self, base: Base, lock: PlatformLock | None) -> RTarget | None:
         """The R that the lock's Debian packages bring, else the base's; None where there is none."""
         codename = codename_of(base.view)
@@ -114,7 +125,19 @@ class RResolver:
         version = next((each.version for each in debs if each.name == _R), None)
         if version is not None:
             return debian_r(version, platform=base.platform, codename=codename)
-        return find_r(base.view, platform=base.platform, codename=codename)
+        return self._base_r(base, codename)
+
+    def _base_r(self, base: Base, codename: str) -> RTarget | None:
+        """The base's own R. Finding it may mean reading a layer, so it is remembered by the base's digest."""
+        records, key = self.machine.store.records, state_key("r", str(base.digest))
+        known: Any = records.get(_BASE_KIND, key) if base.digest else None
+        if isinstance(known, dict) and "r" in known:
+            version, library = known["r"] or ("", "")
+            return RTarget(version, library, base.platform, codename) if version else None
+        found = find_r(base.view, platform=base.platform, codename=codename)
+        if base.digest:
+            records.put(_BASE_KIND, key, {"r": None if found is None else [found.version, found.library]})
+        return found
 
     # Choosing.
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ def cran(tmp_path_factory: pytest.TempPathFactory) -> RRepository:
 
 @pytest.fixture
 def posit(cran: RRepository) -> Iterator[ScriptedServer]:
-    with posit_imitation(cran, codename="tiny", days=(DAY,)) as server:
+    today = datetime.now(UTC).date().isoformat()
+    with posit_imitation(cran, codename="tiny", days=(DAY, today)) as server:
         yield server
 
 
@@ -97,6 +99,13 @@ def test_a_lock_is_enough(r_program: Program, r_system: TinySystem, posit: Scrip
     assert [path.rpartition("/")[2] for path in sorted(paths)] == ["tinyc_0.2-1.tar.gz", "tinyhead_1.0.tar.gz"]
     assert all(path.startswith(f"/cran/__linux__/tiny/{DAY}/") for path in paths)
     assert all(request.headers["user-agent"].startswith("R/") for request in posit.requests)
+    # What is not of a day is of the day on which it was locked.
+    (source / "runtime.txt").unlink()
+    first = r_program.result(*options, "--refresh")
+    posit.requests.clear()
+    assert Program(tmp_path / "third", r_program.environment).result(*options, "--locked") == first
+    today = datetime.now(UTC).date()
+    assert all(request.path.startswith(f"/cran/__linux__/tiny/{today}/") for request in posit.requests)
     (source / "ocibuild.toml").write_text('[r]\npackages = ["tinytop"]\n')
     assert "tinytop is asked of r" in other.error(*options, "--locked", code=3)
 
@@ -146,6 +155,27 @@ def test_what_cannot_be_had(
 ) -> None:
     source = wanted(tmp_path / "source", *packages)
     assert message in r_program.error("build", source, "--base", r_system.base(r_program), code=code)
+
+
+def test_the_r_of_a_base_that_is_not_debians(r_program: Program, posit: ScriptedServer, tmp_path: Path) -> None:
+    """As in images whose R was built from its source: Debian is asked for nothing."""
+    layer = tmp_path / "layer"
+    description = layer / "files/usr/local/lib/R/library/base/DESCRIPTION"
+    description.parent.mkdir(parents=True)
+    description.write_text("Package: base\nVersion: 4.2.1\nBuilt: R 4.2.1; ; 2022; unix\n")
+    (layer / "files/etc").mkdir()
+    (layer / "files/etc/os-release").write_text('VERSION_CODENAME="tiny"\n')
+    (layer / "layer.toml").write_text('summary = "an R"\n')
+    (tmp_path / "nothing").mkdir()
+    base = f"oci:{tmp_path / 'base'}"
+    r_program.result("build", tmp_path / "nothing", "--base", "scratch", "--layer", layer, "-o", base)
+    source = wanted(tmp_path / "source", "tinybase")
+    r_program.result("build", source, "--base", base, "-o", f"rootfs:{tmp_path / 'root'}")
+    assert (tmp_path / "root" / LIBRARY / "tinybase/R/tinybase.rdb").is_file()
+    assert "4.2.1" in posit.requests[-1].headers["user-agent"]
+    nothing = wanted(tmp_path / "other", "tinybase")
+    said = r_program.error("build", nothing, "--base", "scratch", code=3)
+    assert "r-base-core cannot be installed in the base scratch" in said
 
 
 def test_another_r_than_the_image_has(r_program: Program, r_system: TinySystem, tmp_path: Path) -> None:
@@ -228,6 +258,9 @@ def test_a_lock_of_renv_and_a_script(r_program: Program, r_system: TinySystem, t
     source = repository(tmp_path / "renv", renv_lock=json.dumps(lock))
     plan = json.loads(r_program.result("plan", source, "--base", base, "--json"))
     assert {each["name"]: each["why"] for each in plan["packages"]}["tinyhead"] == "renv.lock"
+    source = repository(tmp_path / "renv", renv_lock=json.dumps({**lock, "R": {"Version": "3.6.1"}}))
+    said = r_program.run("plan", source, "--base", base).stderr
+    assert "renv.lock: made with R 3.6.1, and the image has 4." in said
     text = 'install.packages(c("tinyhead", "elsewhere"))\n'
     source = repository(tmp_path / "script", runtime_txt=f"r-{DAY}", install_R=text)
     plan = json.loads(r_program.result("plan", source, "--base", base, "--json"))
