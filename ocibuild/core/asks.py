@@ -195,9 +195,10 @@ class CondaAsks:
 
 @dataclass(frozen=True, slots=True)
 class PackageAsks:
-    """All packages that are asked for, by ecosystem."""
+    """All packages that are asked for, by ecosystem; ``conda_root`` is for the environment that conda is in itself."""
 
     apt: tuple[AptAsk, ...] = ()
     conda: CondaAsks = field(default_factory=CondaAsks)
     pip: PipAsks = field(default_factory=PipAsks)
     r: RAsks = field(default_factory=RAsks)
+    conda_root: CondaAsks = field(default_factory=CondaAsks)

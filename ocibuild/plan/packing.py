@@ -102,8 +102,8 @@ def pack(
     return tuple(layers)
 
 
-def _order(package: LockedPackage) -> tuple[str, str]:
-    return package.name, package.architecture
+def _order(package: LockedPackage) -> tuple[str, str, str]:
+    return package.name, package.architecture, package.fields.get("prefix", "")
 
 
 def _pack_group(name: str, ecosystem: Ecosystem, group: list[LockedPackage], most_layers: int) -> list[PackedLayer]:

@@ -18,6 +18,7 @@ def asked(packages: PackageAsks, options: BuildOptions) -> dict[str, Origin]:
     pip = packages.pip
     asks = {f"apt {ask}": ask.origin for ask in packages.apt}
     asks |= _conda(packages.conda, options)
+    asks |= {f"conda root {each.conda}": each.conda.origin for each in packages.conda_root.either}
     asks |= _r(packages.r)
     if options.apt_recommends:
         asks["apt recommends"] = Origin("ocibuild.toml")

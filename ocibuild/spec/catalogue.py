@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import ocibuild
-from ocibuild.core.asks import AptAsk, Origin, StepAsk
+from ocibuild.core.asks import AptAsk, CondaAsk, Origin, StepAsk
 from ocibuild.core.errors import UsageError
 
 __all__ = ["Account", "CatalogueLayer", "find_layer", "read_catalogue_layer", "shipped_layer"]
@@ -31,7 +31,8 @@ class CatalogueLayer:
     ``environment`` is in its order; its values and those of ``path``, which goes in front of ``PATH``, may name
     variables: ``${HOME}``. ``apt`` are packages by suite, those of ``""`` for every suite. ``pip_lock`` is a
     requirements file with the versions that are preferred. In a conda environment what is asked of ``pip`` comes from
-    conda where a channel has it, under the same name or that of ``conda_names``. ``owned`` are folders, without a
+    conda where a channel has it, under the same name or that of ``conda_names``; ``conda_root`` is
+    for an environment of its own, as far as a channel has it. ``owned`` are folders, without a
     leading slash, that belong with all that is in them to the image's user, and are made where they are missing.
     ``entrypoint`` and ``command`` are None where the layer has none. ``files`` is the folder whose content goes to the
     image's root.
@@ -50,6 +51,7 @@ class CatalogueLayer:
     pip: tuple[tuple[str, Origin], ...] = ()
     pip_lock: Path | None = None
     conda_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    conda_root: tuple[CondaAsk, ...] = ()
     owned: tuple[str, ...] = ()
     steps: tuple[StepAsk, ...] = ()
     files: Path | None = None

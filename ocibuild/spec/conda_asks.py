@@ -7,10 +7,10 @@ from dataclasses import replace
 from ocibuild.core.asks import CondaAsk, CondaAsks, EitherAsk, Origin, RequirementsFile
 from ocibuild.spec.catalogue import CatalogueLayer
 from ocibuild.spec.options import BuildOptions
-from ocibuild.spec.python_ask import PythonAsk, python_of_conda
+from ocibuild.spec.python_ask import DEBIAN_PYTHONS, PythonAsk, base_with_python, python_of_conda
 from ocibuild.spec.repository import RepositorySpec
 
-__all__ = ["conda_asks", "conda_pip_file"]
+__all__ = ["conda_asks", "conda_form", "conda_pip_file", "conda_root_asks", "has_conda"]
 
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<versions>(?:[<>=!~][^;\[\]@ ]*)?)")
 
@@ -45,22 +45,47 @@ def conda_asks(
 
 
 def _python_alone(spec: RepositorySpec, options: BuildOptions) -> CondaAsks:
-    """The Python that no suite of Debian's has; packages then come from PyPI, as without conda."""
-    ask = PythonAsk(options.python, Origin("--python")) if options.python else spec.python
+    """A Python that no suite of Debian's has, or one for code that runs conda; packages then come from PyPI."""
+    ask = _python_ask(spec, options)
     text, origin = python_of_conda(ask, options.base), ask.origin or ask.specifier_origin
+    if not text and spec.conda_program is not None and options.is_binder:
+        version = DEBIAN_PYTHONS[base_with_python(ask)]
+        text, origin = f"python {'.'.join(version.split('.')[:2])}.*", Origin(spec.conda_program)
     if not text or origin is None:
         return CondaAsks()
     return CondaAsks(packages=(CondaAsk(text, origin),), either=(EitherAsk(CondaAsk("pip", origin), "pip"),))
+
+
+def _python_ask(spec: RepositorySpec, options: BuildOptions) -> PythonAsk:
+    return PythonAsk(options.python, Origin("--python")) if options.python else spec.python
 
 
 def _of_layers(layers: Iterable[CatalogueLayer]) -> Iterator[EitherAsk]:
     """What the layers ask of pip, under its name in conda."""
     for layer in layers:
         for text, origin in layer.pip:
-            found = _REQUIREMENT.fullmatch(text)
-            name = layer.conda_names.get(found["name"], found["name"]) if found else ""
-            if found and name:
-                yield EitherAsk(CondaAsk(f"{name} {found['versions']}".strip(), origin), text)
+            conda = conda_form(layer, text)
+            if conda:
+                yield EitherAsk(CondaAsk(conda, origin), text)
+
+
+def has_conda(spec: RepositorySpec, options: BuildOptions) -> bool:
+    """Whether an image of this repository that has any packages of Python has some of conda."""
+    return spec.conda is not None or not _python_alone(spec, options).is_empty
+
+
+def conda_root_asks(asks: CondaAsks, layers: Iterable[CatalogueLayer]) -> CondaAsks:
+    """What layers want in the environment that conda is in itself, from the channels of the image's environment."""
+    wanted = tuple(EitherAsk(ask) for layer in layers for ask in layer.conda_root)
+    return CondaAsks() if asks.is_empty or not wanted else CondaAsks(channels=asks.channels, either=wanted)
+
+
+def conda_form(layer: CatalogueLayer, requirement: str) -> str:
+    """A requirement of the layer in words of conda; empty where it has extras, a marker or a URL."""
+    found = _REQUIREMENT.fullmatch(requirement)
+    if found is None:
+        return ""
+    return f"{layer.conda_names.get(found['name'], found['name'])} {found['versions']}".strip()
 
 
 def conda_pip_file(spec: RepositorySpec) -> tuple[RequirementsFile, ...]:

@@ -13,7 +13,7 @@ from ocibuild.core.platform import Platform
 from ocibuild.core.r_asks import RAsks
 from ocibuild.spec.appendix import Appendix, AppendixEffect, parse_appendix
 from ocibuild.spec.catalogue import Account, CatalogueLayer, find_layer, shipped_layer
-from ocibuild.spec.conda_asks import conda_asks, conda_pip_file
+from ocibuild.spec.conda_asks import conda_asks, conda_form, conda_pip_file, conda_root_asks, has_conda
 from ocibuild.spec.ignore import IgnoreRules
 from ocibuild.spec.options import DEFAULT_PROFILE, BuildOptions
 from ocibuild.spec.profile import Profile, profile_named
@@ -37,10 +37,10 @@ class ImageAsks:
     """What is asked of every ecosystem, and what the image's configuration says.
 
     ``repository_folder`` is where the repository goes (REPO_DIR), from the root. ``path`` goes in front of the base's
-    ``PATH``, the first first, and the programs of the environment with it.
-    ``executable`` are paths of the repository that must be executable; ``ignored`` are those that the image does not
-    hold. ``owned`` are folders, without a leading slash, that belong to the account. ``steps`` run before the
-    repository's ``postBuild``; what the appendix asks for comes after it.
+    ``PATH``, the first first, and the programs of the environment with it. ``conda_root`` is what is asked of conda for
+    the environment that it is in itself. ``executable`` are paths of the repository that must be executable;
+    ``ignored`` are those that the image does not hold. ``owned`` are folders, without a leading slash, that belong to
+    the account. ``steps`` run before the repository's ``postBuild``; what the appendix asks for comes after it.
     """
 
     account: Account
@@ -48,6 +48,7 @@ class ImageAsks:
     layers: tuple[CatalogueLayer, ...]
     pip: PipAsks
     conda: CondaAsks = field(default_factory=CondaAsks)
+    conda_root: CondaAsks = field(default_factory=CondaAsks)
     r: RAsks = field(default_factory=RAsks)
     files_apt: tuple[AptAsk, ...] = ()
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
@@ -70,7 +71,7 @@ class ImageAsks:
 
     def packages(self, suite: str) -> PackageAsks:
         """All packages that are asked for, on a base of this suite."""
-        return PackageAsks(self.apt(suite), self.conda, self.pip, self.r)
+        return PackageAsks(self.apt(suite), self.conda, self.pip, self.r, conda_root=self.conda_root)
 
     def environment(self, base: Mapping[str, str], platform: Platform, *, has_python: bool) -> dict[str, str]:
         """The variables of the image on a base with these, without what an appendix adds.
@@ -114,7 +115,8 @@ def read_image_asks(spec: RepositorySpec, options: BuildOptions, *, origin: tupl
     profile = profile_named(options.profile or DEFAULT_PROFILE)
     runs_code = bool(spec.post_build or options.steps or spec.project.package or spec.r.runs_code)
     has_r = not spec.r.asks(options).is_empty
-    shipped = map(shipped_layer, profile.layer_names(runs_code=runs_code, has_r=has_r))
+    names = profile.layer_names(runs_code=runs_code, has_r=has_r, has_conda=has_conda(spec, options))
+    shipped = map(shipped_layer, names)
     return image_asks(spec, profile, [*shipped, *map(find_layer, options.layer_folders)], options, origin=origin)
 
 
@@ -134,6 +136,7 @@ def image_asks(
     for a program of the repository that is to run and is ignored.
     """
     account, pip = _account(layers, options), _pip(spec, profile, layers)
+    conda = conda_asks(spec, layers, options, is_binder=profile.is_binder, needs_python=not pip.is_empty)
     folder = options.repository_folder or account.home
     variables: dict[str, str] = dict(spec.conda.variables) if spec.conda is not None else {}
     path: tuple[str, ...] = ()
@@ -151,7 +154,8 @@ def image_asks(
         folder,
         _with_account(layers, account),
         pip,
-        conda_asks(spec, layers, options, is_binder=profile.is_binder, needs_python=not pip.is_empty),
+        conda,
+        conda_root_asks(conda, layers),
         spec.r.asks(options),
         files_apt=spec.apt,
         variables=MappingProxyType(variables),
@@ -193,7 +197,12 @@ def _with_account(layers: Sequence[CatalogueLayer], account: Account) -> tuple[C
 
 def _pip(spec: RepositorySpec, profile: Profile, layers: Sequence[CatalogueLayer]) -> PipAsks:
     """What the layers, the repository's files and its own package ask for; in a conda environment conda's first."""
-    requirements = [requirement for layer in layers for requirement in layer.pip if spec.conda is None]
+    requirements = [
+        (text, origin)
+        for layer in layers
+        for text, origin in layer.pip
+        if spec.conda is None or not conda_form(layer, text)
+    ]
     package = spec.project.package
     if profile.is_binder and package is not None:
         requirements.append((".", package))

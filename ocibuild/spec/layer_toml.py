@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ocibuild.core.asks import AptAsk, Origin
+from ocibuild.core.asks import AptAsk, CondaAsk, Origin
 from ocibuild.core.errors import UsageError
 from ocibuild.spec.apt_txt import parse_apt_txt
 from ocibuild.spec.catalogue import Account, CatalogueLayer
@@ -72,7 +72,7 @@ class _Layer(TableReader):
             MappingProxyType(self._apt(self.table("apt", value.get("apt", {})))),
             requirements,
             lock,
-            MappingProxyType(self._conda_names(self.table("conda", value.get("conda", {})))),
+            *self._conda(self.table("conda", value.get("conda", {}))),
             tuple(path.lstrip("/") for path in self._folders("owned", value.get("owned", []))),
             self.steps(value.get("step", [])),
             self._folder / "files" if (self._folder / "files").is_dir() else None,
@@ -124,9 +124,12 @@ class _Layer(TableReader):
         requirements = tuple((text, origin) for text in self.texts("packages", table.get("packages", [])))
         return requirements, self._file("lock", table["lock"]) if "lock" in table else None
 
-    def _conda_names(self, table: Mapping[str, Any]) -> Mapping[str, str]:
-        self.known(table, {"names"}, "[conda]")
-        return self.texts_table("names", table.get("names", {}))
+    def _conda(self, table: Mapping[str, Any]) -> tuple[Mapping[str, str], tuple[CondaAsk, ...]]:
+        """Names in conda of what is asked of pip, and what is asked for the environment of conda itself."""
+        self.known(table, {"names", "root"}, "[conda]")
+        origin = Origin(self.file, self.line("root"))
+        root = tuple(CondaAsk(text, origin) for text in self.texts("root", table.get("root", [])))
+        return MappingProxyType(dict(self.texts_table("names", table.get("names", {})))), root
 
     def _file(self, key: str, value: Any) -> Path:
         path = self._folder / self.text(key, value)

@@ -12,7 +12,8 @@ __all__ = ["PROFILES_BY_NAME", "Profile", "profile_named"]
 class Profile:
     """The layers of the catalogue that an image gets, in their order, and what counts in a repository.
 
-    ``code_layers`` come with them where code of the repository runs in the build, ``r_layers`` where R is asked for.
+    ``code_layers`` come with them where code of the repository runs in the build, ``r_layers`` where R is asked for,
+    ``conda_layers`` where packages of conda are.
     With ``is_binder`` the rules are repo2docker's: a Dockerfile decides, the repository's own package is installed,
     ``start`` is started, ``.dockerignore`` keeps files out, and the labels say what was built.
     """
@@ -21,11 +22,17 @@ class Profile:
     layers: tuple[str, ...]
     code_layers: tuple[str, ...] = ()
     r_layers: tuple[str, ...] = ()
+    conda_layers: tuple[str, ...] = ()
     is_binder: bool = False
 
-    def layer_names(self, *, runs_code: bool, has_r: bool = False) -> tuple[str, ...]:
-        """The layers of an image; whether code of the repository runs in its build, and whether it has R."""
-        return (*self.layers, *(self.code_layers if runs_code else ()), *(self.r_layers if has_r else ()))
+    def layer_names(self, *, runs_code: bool, has_r: bool = False, has_conda: bool = False) -> tuple[str, ...]:
+        """The layers of an image; whether code of the repository runs in its build, and whether it has R or conda."""
+        return (
+            *self.layers,
+            *(self.code_layers if runs_code else ()),
+            *(self.r_layers if has_r else ()),
+            *(self.conda_layers if has_conda else ()),
+        )
 
 
 _PROFILES = (
@@ -34,6 +41,7 @@ _PROFILES = (
         ("user", "locale", "tools", "binder", "jupyter", "entrypoint"),
         code_layers=("buildpack",),
         r_layers=("r", "r-kernel"),
+        conda_layers=("conda",),
         is_binder=True,
     ),
     Profile("plain", ("user",), r_layers=("r",)),

@@ -1,5 +1,6 @@
 """What a whole repository asks for, from all of its configuration files."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -27,6 +28,7 @@ from ocibuild.spec.text import decode_text
 __all__ = ["SETTINGS_FILE", "RepositorySpec", "read_repository", "refuse_unsupported"]
 
 SETTINGS_FILE = "ocibuild.toml"
+_CONDA = re.compile(r"^[^#\n]*\b(?:conda|mamba)\b", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class RepositorySpec:
     ``config_folder`` is ``binder``, ``.binder`` or ``""``. ``pip`` holds what files ask for, and not the repository's
     own package, which ``project`` tells of. ``conda`` is None where no environment counts, ``r`` is empty
     where nothing asks for R. ``post_build`` and ``start`` are the paths of the files with these names, None where there
-    is none that counts.
+    is none that counts; ``conda_program`` is the first of them that names conda or mamba.
     """
 
     options: BuildOptions = field(default_factory=BuildOptions)
@@ -51,6 +53,7 @@ class RepositorySpec:
     r: REnvironment = field(default_factory=REnvironment)
     post_build: str | None = None
     start: str | None = None
+    conda_program: str | None = None
     ignored: IgnoreRules = field(default_factory=IgnoreRules)
     notices: tuple[str, ...] = ()
 
@@ -130,6 +133,7 @@ class _Reading:
             r=read_r_files(files, self.found.runtime, counts=is_r, lock_counts=self.found.is_default),
             post_build=files.found("postBuild"),
             start=files.found("start"),
+            conda_program=self._conda_program(),
             ignored=self._ignored(),
         )
 
@@ -178,6 +182,11 @@ class _Reading:
     def _preferred(self) -> tuple[str, Origin] | None:
         path = self.files.path(".python-version")
         return parse_python_version(self.files.text(path) or "", file=path)
+
+    def _conda_program(self) -> str | None:
+        """The first program of the repository that names conda or mamba."""
+        paths = filter(None, (self.files.found("postBuild"), self.files.found("start")))
+        return next((path for path in paths if _CONDA.search(self.files.text(path) or "")), None)
 
     def _ignored(self) -> IgnoreRules:
         rules = IgnoreRules()

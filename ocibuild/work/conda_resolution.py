@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ocibuild.core.asks import CondaAsks
-from ocibuild.core.events import EventSink
+from ocibuild.core.digest import Digest
+from ocibuild.core.events import EventSink, Notice
 from ocibuild.core.package import Ecosystem, LockedPackage
 from ocibuild.core.platform import Platform
 from ocibuild.ecosystem.conda.configuration import CondaSettings, machine_conda_settings
@@ -22,8 +23,12 @@ from ocibuild.spec.options import BuildOptions
 from ocibuild.store.store import Store
 from ocibuild.work.bodies import PackageBodies
 
-__all__ = ["DISTRIBUTIONS", "CondaResolver", "conda_python", "provided_distributions"]
+__all__ = ["DISTRIBUTIONS", "PREFIX", "ROOT_PREFIX", "CondaResolver", "conda_python", "provided_distributions"]
 
+ROOT_PREFIX = "srv/conda"
+"""Where conda itself is in an image, Binder's ``CONDA_DIR``, without its leading slash."""
+PREFIX = "prefix"
+"""The field of a locked conda package that says which environment it is in, where it is not the image's own."""
 DISTRIBUTIONS = "distributions"
 """The field of a locked conda package that lists its Python distributions, ``NAME VERSION`` on each line."""
 
@@ -60,8 +65,22 @@ class CondaResolver:
             as_of=options.as_of,
         )
 
-    def facts(self, packages: Sequence[LockedPackage], bodies: PackageBodies) -> Mapping[str, PackageFacts]:
-        """Package name -> what matters of it before it is placed (:mod:`ocibuild.ecosystem.conda.remote_info`)."""
+    def resolve_root(
+        self, asks: CondaAsks, platform: Platform, libc: Libc | None, *, folder: Path, options: BuildOptions
+    ) -> CondaResolution:
+        """The packages of the environment that conda is in itself; none where no channel has what is asked."""
+        if asks.is_empty:
+            return CondaResolution()
+        found = self.resolve(asks, platform, libc, folder=folder, options=options)
+        names = {package.name for package in found.packages}
+        for each in asks.either:
+            if each.conda.text not in names:
+                self.events(Notice(f"no channel has {each.conda}: the image is without it"))
+        packages = [replace(each, fields={**each.fields, PREFIX: ROOT_PREFIX}) for each in found.packages]
+        return replace(found, packages=tuple(packages))
+
+    def facts(self, packages: Sequence[LockedPackage], bodies: PackageBodies) -> Mapping[Digest, PackageFacts]:
+        """Package digest -> what matters of it before it is placed (:mod:`ocibuild.ecosystem.conda.remote_info`)."""
         return remote_facts(
             packages, bodies.url, fetch=bodies.path, http=self.http, store=self.store, events=self.events
         )
@@ -77,7 +96,7 @@ class CondaResolver:
         with new_bodies() as bodies:
             bodies.add_places(found.addresses)
             facts = self.facts(asked, bodies)
-        return tuple(_with_distributions(package, facts.get(package.name)) for package in found.packages)
+        return tuple(_with_distributions(package, facts.get(package.digest)) for package in found.packages)
 
     def locate(
         self, packages: Sequence[LockedPackage], asks: CondaAsks, *, folder: Path, options: BuildOptions
@@ -89,7 +108,8 @@ class CondaResolver:
 
 def conda_python(packages: Sequence[LockedPackage], platform: Platform, libc: Libc) -> PythonTarget | None:
     """The Python that the conda packages among these bring, as wheels are chosen for it; None where they bring none."""
-    python = CondaPython.among(package for package in packages if package.ecosystem is Ecosystem.CONDA)
+    own = (package for package in packages if package.ecosystem is Ecosystem.CONDA and PREFIX not in package.fields)
+    python = CondaPython.among(own)
     if python is None:
         return None
     executable = f"{DEFAULT_PREFIX}/{python.executable}"

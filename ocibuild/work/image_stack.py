@@ -19,7 +19,7 @@ from ocibuild.work.apt_layers import AptLayers
 from ocibuild.work.below import Below
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.catalogue_files import catalogue_fragments
-from ocibuild.work.conda_layers import CondaLayers
+from ocibuild.work.conda_layers import CondaEnvironments
 from ocibuild.work.conda_resolution import provided_distributions
 from ocibuild.work.contents import FragmentContents
 from ocibuild.work.editable import editable_entries
@@ -172,7 +172,7 @@ class ImageStack:
             return layers, view
         made = packages[Ecosystem.CONDA]
         self._refuse_conflicts(view, made)
-        own = [self._single(view, _CONDA_ENVIRONMENT, [self._conda.environment()]), *made]
+        own = [self._single(view, _CONDA_ENVIRONMENT, self._conda.environments()), *made]
         layers, view = layers + own, view.extended(tables_of(own))
         for step in self._conda.steps(made):
             layers, view = self._stepped(step, layers, view)
@@ -313,10 +313,10 @@ def apt_layers(build: "PlatformBuild", view: View, bodies: PackageBodies) -> Apt
     )
 
 
-def conda_layers(build: "PlatformBuild", bodies: PackageBodies) -> CondaLayers | None:
-    """The makers of the layers of the conda environment; None where there is none."""
+def conda_layers(build: "PlatformBuild", bodies: PackageBodies) -> CondaEnvironments | None:
+    """The makers of the layers of conda environments; None where there is none."""
     packages = build.of(Ecosystem.CONDA)
-    return CondaLayers(packages, build.asks.conda, build.account, bodies) if packages else None
+    return CondaEnvironments(packages, build.asks.packages(""), build.account, bodies) if packages else None
 
 
 def account_entries(build: "PlatformBuild") -> list[Entry]:

@@ -110,7 +110,7 @@ class Resolver:
         key = state_key(
             "packages",
             [[str(ask), str(ask.origin)] for ask in asks.apt],
-            self._conda_state(asks.conda),
+            [self._conda_state(asks.conda), self._conda_state(asks.conda_root)],
             "" if asks.r.is_empty else state_key(repr(asks.r), self.machine.environment.get(REPOSITORY_VARIABLE)),
             [[file.path, file.text] for file in (*pip.files, *pip.included, *pip.preferred)],
             [[text, str(origin)] for text, origin in pip.requirements],
@@ -208,11 +208,12 @@ class Resolver:
         pip = asks.pip.joined(found.pip)
         if not pip.is_empty:
             found = replace(found, packages=self.conda.with_distributions(found, self.bodies))
+        root = self.conda.resolve_root(asks.conda_root, base.platform, libc, folder=self.folder, options=self.options)
         facts = {"libc": str(libc)} if libc is not None else {}
         facts |= {"cuda": self.options.cuda} if self.options.cuda else {}
         facts |= {"archspec": self.options.archspec} if self.options.archspec else {}
-        lock = replace(lock, packages=(*lock.packages, *found.packages), target=MappingProxyType(facts))
-        return lock, pip, found.addresses
+        lock = replace(lock, packages=(*lock.packages, *root.packages, *found.packages), target=MappingProxyType(facts))
+        return lock, pip, {**root.addresses, **found.addresses}
 
     def _debs(self, asks: Sequence[AptAsk], base: Base) -> Resolution:
         """The Debian packages, kept by themselves: a changed pin of a Python package does not ask for them again."""

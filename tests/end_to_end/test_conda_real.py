@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import Program, repository
-from tests.support.conda_channel import PLACEHOLDER, File, Recipe, write_package, write_repodata
+from tests.support.conda_channel import PLACEHOLDER, File, Recipe, index_of, write_package, write_repodata
 from tests.support.conda_distribution import real_channel
 
 pytestmark = [pytest.mark.network]
@@ -22,6 +22,12 @@ set -e
 test -x "$PREFIX/bin/python"
 "$PREFIX/bin/python" -c "import numpy, sys; print(sys.prefix, numpy.__name__)" > "$PREFIX/share/linked"
 echo "$PKG_NAME $PKG_VERSION $PKG_BUILDNUM" >> "$PREFIX/share/linked"
+"""
+CONDA = f"""\
+#!{PLACEHOLDER}/bin/python
+import os, sys
+print(os.path.basename(sys.argv[0]), "of", sys.prefix)
+open("/srv/conda/envs/notebook/installed", "a").close()
 """
 ACTIVATE = 'export GREETING="from $CONDA_PREFIX"\n'
 
@@ -36,16 +42,27 @@ def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "hello", "2.1", build_number=4, depends=["numpy"],
         files=[
             File("bin/.hello-post-link.sh", SCRIPT.encode(), 0o755),
-            File("etc/conda/activate.d/hello.sh", ACTIVATE.encode()),
             File("share/greeting", b"at " + PLACEHOLDER.encode(), prefix="text"),
         ],
     )  # fmt: skip
     tables = json.loads((channel / "linux-64/repodata.json").read_bytes())
     table = {**tables["packages"], **tables["packages.conda"]}
-    data = write_package(channel, hello).read_bytes()
-    record = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "depends": ["numpy"], "subdir": "linux-64"}
-    record |= {"name": "hello", "version": "2.1", "build": "0", "build_number": 4}
-    write_repodata(channel, "linux-64", {**table, hello.file_name: record})
+    programs = [
+        Recipe(
+            name, "26.1", depends=["python"],
+            files=[
+                File(f"bin/{name}", CONDA.encode(), 0o755, prefix="text"),
+                *([File("etc/profile.d/conda.sh", b"conda_shell() { echo shell; }\n")] if name == "conda" else []),
+            ],
+        )
+        for name in ("conda", "mamba")
+    ]  # fmt: skip
+    greeter = Recipe("greeter", files=[File("etc/conda/activate.d/greeter.sh", ACTIVATE.encode())])
+    for recipe in (hello, greeter, *programs):
+        data = write_package(channel, recipe).read_bytes()
+        record = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        table[recipe.file_name] = index_of(recipe) | record
+    write_repodata(channel, "linux-64", table)
     return channel
 
 
@@ -109,3 +126,23 @@ def test_a_python_that_the_base_does_not_have_is_condas(warm: Program, channel: 
     code = "import six, sys; print(six.__version__, sys.version_info[:2], sys.prefix)"
     expected = ["1.16.0 (3, 11) /srv/conda/envs/notebook"]
     assert said(warm, "localhost/conda/python:1", "python", "-c", code) == expected
+
+
+def test_binder_has_jupyter_and_conda_beside_the_environment(warm: Program, channel: Path, tmp_path: Path) -> None:
+    source = environment(tmp_path / "source", channel, "- python=3.11\n- numpy\n- greeter\n- pip:\n  - six==1.16.0\n")
+    image = "localhost/conda/binder:1"
+    warm.result("build", source, "--profile", "binder", "-t", image)
+    script = "conda install x; mamba install y; echo $GREETING; conda_shell; which conda"
+    assert said(warm, image, "bash", "-lc", script) == [
+        "conda of /srv/conda",
+        "mamba of /srv/conda",
+        "from /srv/conda/envs/notebook",
+        "shell",
+        "/srv/conda/bin/conda",
+    ]
+    code = "import jupyterlab, notebook, numpy, six; print(jupyterlab.__file__)"
+    assert said(warm, image, "python", "-c", code) == [f"{SITE}/jupyterlab/__init__.py"]
+    assert (
+        said(warm, image, "sh", "-c", "stat -c %U /srv/conda /srv/conda/bin/conda $NB_PYTHON_PREFIX/bin")
+        == ["jovyan"] * 3
+    )

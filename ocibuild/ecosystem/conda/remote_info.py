@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 from ocibuild.core.atomic import map_os_error
+from ocibuild.core.digest import Digest
 from ocibuild.core.errors import NetworkError
 from ocibuild.core.events import EventSink, TaskFinished, TaskStarted
 from ocibuild.core.package import LockedPackage
@@ -52,8 +53,8 @@ def remote_facts(
     http: HttpClient,
     store: Store,
     events: EventSink,
-) -> dict[str, PackageFacts]:
-    """Package name -> its facts.
+) -> dict[Digest, PackageFacts]:
+    """Package digest -> its facts.
 
     A package that the store holds is read there; what was read elsewhere is remembered by the package's digest. Bodies
     are fetched (``fetch``) only from a server that gives no parts of files. A NetworkError where a channel does not
@@ -71,7 +72,7 @@ def remote_facts(
         events(TaskFinished(task))
         return found
 
-    distinct = {package.name: package for package in packages}
+    distinct = {package.digest: package for package in packages}
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
         return dict(zip(distinct, pool.map(facts, distinct.values()), strict=True))
 

