@@ -136,7 +136,7 @@ _OPTIONS = (
     click.option(
         "--max-layers",
         type=click.IntRange(MOST_LAYERS[0], MOST_LAYERS[-1]),
-        help="The most layers on top of the base. Default: 20.",
+        help="The most layers on top of the base. Default: 22.",
     ),
     click.option(
         "--memory", "memory_bytes", type=_Parsed("size", parse_size), help="How much to hold in memory. Default: 300M."

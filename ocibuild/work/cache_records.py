@@ -7,12 +7,22 @@ from ocibuild.core.errors import UsageError
 from ocibuild.layer.compression import Compression
 from ocibuild.store.store import Store
 
-__all__ = ["LAYER_KINDS", "LOCATION_KINDS", "SINGLE_KINDS", "blobs_of", "is_better", "is_shared", "record_key"]
+__all__ = [
+    "LAYER_KINDS",
+    "LOCATION_KINDS",
+    "SINGLE_KINDS",
+    "WHEEL_KIND",
+    "blobs_of",
+    "is_better",
+    "is_shared",
+    "record_key",
+]
 
 LAYER_KINDS = tuple(f"layer-{compression.value}" for compression in Compression)
 LOCATION_KINDS = tuple(f"fragment-in-{compression.value}" for compression in Compression)
-SINGLE_KINDS = ("resolution-", "base-table-", "python-1", "libc-")
-"""Records that are worth an entry each: what resolving found, and what a base's layers hold."""
+WHEEL_KIND = "python-wheel-"
+SINGLE_KINDS = ("resolution-", "base-table-", "python-1", "libc-", WHEEL_KIND)
+"""Records that are worth an entry each: what resolving found, what a base's layers hold, wheels that were built."""
 
 _SHARED = ("fragment-table-", "frame-", *LAYER_KINDS, *LOCATION_KINDS, *SINGLE_KINDS)
 _SKEW_SECONDS = 300
@@ -32,6 +42,8 @@ def blobs_of(kind: str, value: Any, layers: frozenset[str]) -> list[str]:
     """The small blobs that a record needs, as hexadecimal digests; ``layers`` are those that are layers."""
     if "-table-" in kind:
         return [str(value["table"])]
+    if kind.startswith(WHEEL_KIND):
+        return [str(value[name]) for name in ("wheel", "changes") if value[name]]
     if kind.startswith("frame-"):
         return [str(blob) for blob in value["blobs"] if blob not in layers]
     return []
@@ -52,6 +64,7 @@ def is_better(kind: str, known: Any, offered: Any, store: Store, *, now: float) 
     if dated is not None:
         return not isinstance(known.get("resolved"), int | float) or dated > known["resolved"]
     name = "digest" if kind in LAYER_KINDS else "blob" if kind in LOCATION_KINDS else "table"
+    name = "wheel" if kind.startswith(WHEEL_KIND) else name
     try:
         return name in offered and not store.holds(Digest.sha256(known[name]))
     except (KeyError, TypeError, UsageError):

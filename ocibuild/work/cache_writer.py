@@ -21,7 +21,7 @@ from ocibuild.registry.content import BlobContent
 from ocibuild.registry.repository import Repository
 from ocibuild.store.claims import ClaimedRecords
 from ocibuild.store.store import Store
-from ocibuild.work.cache_records import LOCATION_KINDS, blobs_of, is_shared, record_key
+from ocibuild.work.cache_records import LOCATION_KINDS, WHEEL_KIND, blobs_of, is_shared, record_key
 from ocibuild.work.fragments import TABLE_KIND
 from ocibuild.work.frame import EDITABLE_LAYER, SOURCE_LAYER
 from ocibuild.work.layer_cache import near_key, parts_key
@@ -31,6 +31,7 @@ __all__ = ["CacheWriter"]
 
 _MOST_AT_ONCE = 3
 _PRIVATE_LAYERS = frozenset({SOURCE_LAYER, EDITABLE_LAYER})
+_LARGEST_RECORD_BYTES = 32 << 20
 _PUBLISHED_KIND = "cache-published-1"
 _PUBLISHED_SECONDS = 86400
 """How long an entry that was written is taken to be there without looking."""
@@ -170,7 +171,9 @@ class CacheWriter:
         if value is None or _is_local(value):
             return
         entry = self._entry("record", record_key(kind, key), (), {"record": kind})
-        write_entry(self._repository(), entry, self._bundle({(kind, key): value}))
+        bundle = self._bundle({(kind, key): value})
+        if sum(map(len, bundle.blobs.values())) < _LARGEST_RECORD_BYTES:
+            write_entry(self._repository(), entry, bundle)
 
     def _write_bundle(self, kind: str, key: str, also: Sequence[tuple[str, str]]) -> None:
         there = {digest.hex for digest in self._known}
@@ -178,6 +181,8 @@ class CacheWriter:
         for used in self._records.used:
             value = self._records.peek(*used)
             if not is_shared(used[0]) or used[1] in self._private or not isinstance(value, dict) or _is_local(value):
+                continue
+            if used[0].startswith(WHEEL_KIND):  # what was made of it is there
                 continue
             if used[0] in LOCATION_KINDS and value.get("blob") not in there:
                 continue

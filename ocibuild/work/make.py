@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MadeImage", "Workshop", "make_image"]
 
-_DEFAULT_MOST_LAYERS = 20
+_DEFAULT_MOST_LAYERS = 22
 
 
 @dataclass(frozen=True, slots=True)

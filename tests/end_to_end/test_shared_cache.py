@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ocibuild.core.descriptor import OCI_LAYER_ZSTD, OCI_MANIFEST
-from tests.end_to_end.conftest import Program, assert_sound, repository
+from tests.end_to_end.conftest import Program, assert_sound, repository, trials
 from tests.support.apt_repository import make_deb
 from tests.support.program import program_command
 from tests.support.registry_server import RegistryServer
@@ -315,3 +315,26 @@ def test_ten_builds_at_once_make_nothing_twice(program: Program, system: TinySys
     assert_sound(program.store)
     alone = Program(program.store.with_name("alone"), {})
     assert alone.result("build", sources[3], "--base", base) == digests[3]
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(("rung", "is_shared"), [("one-id", True), ("trap", False)])
+def test_what_a_step_made_is_shared_where_it_was_confined(
+    rung: str, *, is_shared: bool, warm: Program, registry: RegistryServer, names: tuple[str, str], tmp_path: Path
+) -> None:
+    if not trials()[rung].works:
+        pytest.skip(f"{rung} does not work here: {trials()[rung].reason}")
+    source = repository(tmp_path / "repository", postBuild="#!/bin/sh\nhead -c 16 /dev/urandom | od -x > made\n")
+    (source / "postBuild").chmod(0o755)
+    base = f"oci:{tmp_path / 'base'}"
+    warm.result("build", repository(tmp_path / "nothing"), "-o", base)
+    rw = ("--cache", names[0], "--cache-mode", "rw", "--sandbox", rung)
+    first, second = fresh(tmp_path, "first"), fresh(tmp_path, "second")
+    digest, said = built(first, source, *rw, "-t", names[1], "--push", base=base)
+    assert ("nothing more is written" in said) == (not is_shared)
+    asked(registry)
+    again, said = built(second, source, "--cache", names[0], "--sandbox", "none" if is_shared else rung,
+                        "-t", f"{names[1]}-2", "--push", base=base)  # fmt: skip
+    assert (again == digest) == is_shared  # what it makes is another thing each time
+    written = [path for method, path in asked(registry) if method == "PUT" and "/cache/" in path]
+    assert written == []
