@@ -92,6 +92,11 @@ _OPTIONS = (
     ),
     click.option("--compose", is_flag=True, help="Add up all configuration files, not only those that Binder takes."),
     click.option(
+        "--bytecode/--no-bytecode",
+        default=None,
+        help="Whether modules of Python packages are compiled, which makes starting quick. Default: they are not.",
+    ),
+    click.option(
         "--python",
         type=_Parsed("version", parse_python),
         help="The Python of the image: 3.13. Default: what the repository asks for, else the base's.",

@@ -57,6 +57,7 @@ class BuildOptions:
     were on that day. ``environment`` and ``labels`` go into the image's configuration. ``step_secrets`` are
     ``ID=PATH``: files of this machine that steps may read. ``caches`` are repositories (``HOST/NAME``) of what was made
     before, read, or with the ``cache_mode`` rw written too. With ``debug_step`` a shell is started where a step fails.
+    With ``bytecode`` the modules of Python packages are compiled.
 
     ``cuda`` is the newest CUDA that the driver will support, ``archspec`` the processor that may be relied on; both are
     for conda's solver. With ``pip_overrides`` pip may replace what conda brings.
@@ -75,6 +76,7 @@ class BuildOptions:
     platforms: tuple[Platform, ...] = ()
     profile: str | None = None
     compose: bool = False
+    bytecode: bool | None = None
     python: str | None = None
     layer_folders: tuple[str, ...] = ()
     lock: str | None = None
@@ -125,9 +127,7 @@ class BuildOptions:
     def over(self, other: "BuildOptions") -> "BuildOptions":
         """These options with what they leave unsaid taken from ``other``; environments and labels are joined."""
         unsaid = {
-            name: getattr(other, name)
-            for name in (item.name for item in fields(self))
-            if (value := getattr(self, name)) is None or value is False or value == ()  # 0 is said
+            item.name: getattr(other, item.name) for item in fields(self) if getattr(self, item.name) == item.default
         }
         unsaid["environment"] = MappingProxyType({**other.environment, **self.environment})
         unsaid["labels"] = MappingProxyType({**other.labels, **self.labels})

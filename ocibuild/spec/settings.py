@@ -86,6 +86,7 @@ class _Settings(TableReader):
             "platform": ("platforms", lambda key, value: tuple(map(Platform.parse, texts(key, value)))),
             "profile": ("profile", self._profile),
             "compose": ("compose", self.boolean),
+            "bytecode": ("bytecode", self.boolean),
             "python": ("python", lambda key, value: parse_python(text(key, value))),
             "layer": ("layer_folders", self._layers),
             "lock": ("lock", text),

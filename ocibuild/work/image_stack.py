@@ -88,6 +88,7 @@ class ImageStack:
         self._conda = conda_layers(build, bodies)
         self._python = PythonLayers(build.target, build.account, bodies) if build.target else None
         self._r = RLayers(build.of(Ecosystem.R), bodies)
+        self._compiler = build.compiler(maker, bodies, machine)
         self.ground: Ground | None = None
 
     def made(self) -> list[MadeLayer]:
@@ -121,7 +122,12 @@ class ImageStack:
         if self._python is not None:
             fragment_of[Ecosystem.PIP] = self._python.fragment
         fragment_of[Ecosystem.R] = self._r.fragment
-        package_layers = PackageLayers(self._maker, self._bodies, self._base, self._owners)
+        python, compiler = self._python, self._compiler
+        beside: dict[str, Callable[[LockedPackage], FragmentRecipe]] = {}
+        if python is not None and compiler is not None:
+            compiler.prepare()
+            beside[Ecosystem.PIP] = lambda package: python.bytecode(package, compiler)
+        package_layers = PackageLayers(self._maker, self._bodies, self._base, self._owners, beside)
         for _ in range(_MOST_ROUNDS):
             pairs = list(zip(packed, package_layers.make(packed, fragment_of), strict=True))
             made = {each: [layer for plan, layer in pairs if plan.ecosystem is each] for each in Ecosystem}
@@ -137,7 +143,7 @@ class ImageStack:
     def _refuse_conflicts(self, view: View, layers: Sequence[MadeLayer]) -> None:
         """A BuildError where a package's file is below it too, of another kind of package, unless bytes are equal."""
         for layer in layers:
-            for fragment, package in zip(layer.fragments, layer.packages, strict=True):
+            for fragment, package in zip(layer.fragments, layer.packages, strict=False):  # bytecode comes behind
                 for path, entry in fragment.table.entries.items():
                     other = view.get(path)
                     if other is None or other.kind == entry.kind == "directory":

@@ -332,6 +332,7 @@ class Workshop:
             most_layers=request.options.max_layers or _DEFAULT_MOST_LAYERS,
             steps=tuple(steps),
             step_settings=StepSettings.of(request.options, platform, self.machine.environment),
+            has_bytecode=bool(request.options.bytecode),
         )
 
     def _base(self, platform: Platform) -> tuple[Base, PlatformLock | None]:

@@ -1,7 +1,8 @@
 """Building the image of one platform: from a base and a lock to a manifest in the store."""
 
+import platform as host
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.package import Ecosystem, LockedPackage
@@ -20,6 +21,7 @@ from ocibuild.spec.image_asks import ImageAsks
 from ocibuild.work.assemble import ImageSettings, assemble
 from ocibuild.work.base import Base
 from ocibuild.work.bodies import PackageBodies
+from ocibuild.work.bytecode import BytecodeCompiler
 from ocibuild.work.frame import EDITABLE_LAYER, SOURCE_LAYER, Ground
 from ocibuild.work.image_stack import (
     ImageStack,
@@ -60,6 +62,7 @@ class PlatformBuild:
     """All that decides one image. The account of ``asks`` owns the source and the environment.
 
     ``target`` is None where nothing is asked of pip. ``steps`` run when the source is in place, in their order.
+    With ``has_bytecode`` the modules of wheels are compiled.
     """
 
     platform: Platform
@@ -73,6 +76,7 @@ class PlatformBuild:
     most_layers: int
     steps: tuple[Step, ...]
     step_settings: StepSettings
+    has_bytecode: bool = False
 
     @property
     def account(self) -> Account:
@@ -141,6 +145,15 @@ class PlatformBuild:
         packages = [package.digest.hex for package in self.lock.packages]
         key = state_key(str(below_packages(self)), packages, list(self.lock.removals))
         return SandboxRoot(key, stack.runner, stack.below_wheels)
+
+    def compiler(self, maker: LayerMaker, bodies: PackageBodies, machine: Machine) -> BytecodeCompiler | None:
+        """Who compiles the modules of wheels, where they are to be compiled."""
+        if self.target is None or not self.has_bytecode:
+            return None
+        below = tuple(package for package in self.lock.packages if package.ecosystem is not Ecosystem.PIP)
+        without = replace(self, lock=replace(self.lock, packages=below), has_bytecode=False)
+        root = without.wheel_root(maker, bodies, machine)
+        return BytecodeCompiler(self.target, root, machine.store, here=Platform.parse(host.machine()))
 
     def make(self, maker: LayerMaker, bodies: PackageBodies, machine: Machine) -> MadePlatform:
         """Make what the store lacks; the manifest is in the store then."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from ocibuild.core.digest import Digest
 from ocibuild.core.package import LockedPackage
+from ocibuild.ecosystem.pip.bytecode import BYTECODE_VERSION, Compile, bytecode_entries
 from ocibuild.ecosystem.pip.place import PLACING_VERSION, PipPlaceContext, place
 from ocibuild.ecosystem.pip.prefix import DEFAULT_PREFIX, prefix_entries, prefix_interpreter
 from ocibuild.ecosystem.pip.settle import Settlement, settle
@@ -30,7 +31,7 @@ class PythonLayers:
     def __init__(
         self, target: PythonTarget, owner: Account, bodies: PackageBodies, *, prefix: str = DEFAULT_PREFIX
     ) -> None:
-        self._target = target
+        self.target = target
         self._owner = owner
         self._bodies = bodies
         self._prefix = prefix
@@ -76,26 +77,38 @@ class PythonLayers:
 
         return FragmentRecipe(key, "files that several wheels carry", place_winners, tuple(winners))
 
+    def bytecode(self, package: LockedPackage, compile_modules: Compile) -> FragmentRecipe:
+        """The fragment of the bytecode of one wheel's modules, as far as :meth:`fragment` places them."""
+        wheel = self.fragment(package)
+        state = f"{wheel.key} {self.target.version}"
+        key = fragment_key(Digest.of(state.encode()), context=b"", placing_version=BYTECODE_VERSION)
+
+        def place_bytecode() -> Placement:
+            entries = iter(wheel.place().entries)
+            return Placement(bytecode_entries(entries, self.target, compile_modules))
+
+        return FragmentRecipe(key, f"bytecode of {package.identity}", place_bytecode)
+
     def environment(self, view: Callable[[], View], *, below: Digest) -> FragmentRecipe:
         """The fragment of the environment itself.
 
         ``view`` gives the layers below, and is called only where the fragment must be made; ``below`` is a digest of
         all that they depend on.
         """
-        facts = f"{self._target} {self._prefix} {self._owner.uid} {self._owner.gid} {below}"
+        facts = f"{self.target} {self._prefix} {self._owner.uid} {self._owner.gid} {below}"
         key = fragment_key(Digest.of(facts.encode()), context=b"", placing_version=_PREFIX_VERSION)
 
         def entries() -> list[Entry]:
-            made = prefix_entries(self._target, view(), prefix=self._prefix, uid=self._owner.uid, gid=self._owner.gid)
+            made = prefix_entries(self.target, view(), prefix=self._prefix, uid=self._owner.uid, gid=self._owner.gid)
             return [replace(entry, content=entry.read()) for entry in made]
 
-        return FragmentRecipe(key, f"the Python {self._target.version} environment", lambda: Placement(entries()))
+        return FragmentRecipe(key, f"the Python {self.target.version} environment", lambda: Placement(entries()))
 
     def _context(self, package: LockedPackage, left_out: tuple[str, ...]) -> PipPlaceContext:
         return PipPlaceContext(
             prefix=self._prefix,
-            python_version=self._target.minor_version,
-            interpreter=prefix_interpreter(self._target, self._prefix),
+            python_version=self.target.minor_version,
+            interpreter=prefix_interpreter(self.target, self._prefix),
             uid=self._owner.uid,
             gid=self._owner.gid,
             requested=package.requested,

@@ -1,7 +1,8 @@
 """The layers of one image, made together: what they hold must agree, whichever was made first."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from ocibuild.core.digest import Digest
 from ocibuild.core.package import LockedPackage
@@ -46,13 +47,15 @@ def entries_fragment(subject: str, entries: Sequence[Entry]) -> FragmentRecipe:
 class PackageLayers:
     """Makes the layers of packages on top of ``below``.
 
-    ``owners`` own the folders that no package declares.
+    ``owners`` own the folders that no package declares. ``beside`` gives, for an ecosystem, what more of each package
+    goes into its layer, behind all packages.
     """
 
     maker: LayerMaker
     bodies: PackageBodies
     below: View
     owners: tuple[FolderOwner, ...] = ()
+    beside: Mapping[str, FragmentOf] = field(default_factory=lambda: MappingProxyType({}))
 
     def make(self, packed: Sequence[PackedLayer], fragment_of: Mapping[str, FragmentOf]) -> list[MadeLayer]:
         """The layers of these packages, in their order; ``fragment_of`` knows each ecosystem's fragments.
@@ -88,7 +91,16 @@ class PackageLayers:
     def _recipes(self, packed: Sequence[PackedLayer], fragment_of: Mapping[str, FragmentOf]) -> list[LayerRecipe]:
         """The recipes of these layers; the downloads that they need have begun then."""
         recipes = [
-            LayerRecipe(layer.name, tuple(map(fragment_of[layer.ecosystem], layer.packages)), self._folders(None))
+            LayerRecipe(
+                layer.name,
+                tuple(
+                    of[layer.ecosystem](package)
+                    for of in (fragment_of, self.beside)
+                    if layer.ecosystem in of
+                    for package in layer.packages
+                ),
+                self._folders(None),
+            )
             for layer in packed
         ]
         missing = self.maker.missing(recipes)

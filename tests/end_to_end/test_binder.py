@@ -1,18 +1,20 @@
 """Repositories as Binder has them: built in its profile, started as its images are, and asked."""
 
-import contextlib
-import http.client
 import json
-import socket
-import subprocess
-import time
+import os
+import shutil
+import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.end_to_end.conftest import Program
-from tests.support.program import program_command
+from tests.rigs.containers import ENVIRONMENT, restricted_pod
+from tests.rigs.seccomp import docker_profile
+from tests.support.jupyter_image import asked, serving
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -48,7 +50,6 @@ class Case:
     answer: str
     options: tuple[str, ...] = ()
     folder: str = "/home/jovyan"
-    image: str = field(default="", compare=False)
 
 
 CASES = {
@@ -108,70 +109,140 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=CASES)
-def case(warm: Program, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
-    """A case whose image is in the store."""
-    case = CASES[request.param]
-    folder = tmp_path_factory.mktemp("repository")
-    for name, content in case.files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    image = f"localhost/binder/{request.param.replace(' ', '-').lower()}:1"
-    warm.result("build", folder, "--profile", "binder", "-t", image, *case.options)
-    return Case(case.files, case.script, case.answer, case.options, case.folder, image)
+TOP = Path(__file__).parents[2]
+POD_USER = 1000
 
 
-@contextlib.contextmanager
-def serving(program: Program, image: str) -> Iterator[str]:
-    """The address of the image's Jupyter, started on a free port with the image's own command."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = ["jupyter", "notebook", "--ip", "127.0.0.1", "--port", str(port), "--no-browser"]
-    process = subprocess.Popen(
-        program_command("run", image, *command),
-        env=program.whole_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+@dataclass(frozen=True)
+class Built:
+    """A case whose image is in the store: what it was made of, and what it is."""
+
+    name: str
+    case: Case
+    source: Path
+    lock: Path
+    digest: str
+
+    @property
+    def image(self) -> str:
+        return f"localhost/{self.name}"
+
+
+class Images:
+    """The images of all cases, each built when it is first asked for."""
+
+    def __init__(self, program: Program, folder: Path) -> None:
+        self._program, self._folder = program, folder
+        self._built: dict[str, Built] = {}
+
+    def image(self, title: str) -> Built:
+        if title not in self._built:
+            name, case = title.replace(" ", "-").lower(), CASES[title]
+            source, lock = self._folder / name, self._folder / f"{name}.lock"
+            for path, content in case.files.items():
+                (source / path).parent.mkdir(parents=True, exist_ok=True)
+                (source / path).write_bytes(content.encode() if isinstance(content, str) else content)
+            words: list[str | Path] = ["--profile", "binder", "-t", f"localhost/{name}", "--lock", lock, *case.options]
+            self._built[title] = Built(name, case, source, lock, self._program.result("build", source, *words))
+        return self._built[title]
+
+
+@pytest.fixture(scope="module")
+def images(warm: Program, tmp_path_factory: pytest.TempPathFactory) -> Images:
+    return Images(warm, tmp_path_factory.mktemp("binder"))
+
+
+@pytest.fixture(params=CASES)
+def built(images: Images, request: pytest.FixtureRequest) -> Built:
+    return images.image(request.param)
+
+
+def test_a_shell_in_the_image(warm: Program, built: Built) -> None:
+    assert warm.result("run", built.image, "bash", "-c", built.case.script) + "\n" == built.case.answer
+
+
+def test_jupyter_answers(warm: Program, built: Built) -> None:
+    with serving(built.image, warm.whole_environment()) as port:
+        assert "version" in json.loads(asked(port))
+
+
+@pytest.mark.parametrize("title", ["nothing", "older notebook", "older jupyterlab"])
+def test_jupyterhub_can_start_it(warm: Program, images: Images, title: str) -> None:
+    built = images.image(title)
+    (report,) = json.loads(warm.result("inspect", "--json", built.image))
+    assert report["working_folder"] == built.case.folder
+    assert warm.result("run", built.image, "jupyterhub-singleuser", "--version").startswith("5.")
+
+
+CACHED = """
+import importlib.util, six, struct
+header = open(importlib.util.cache_from_source(six.__file__), "rb").read(16)
+print(struct.unpack("<I", header[4:8])[0], header[8:] == importlib.util.source_hash(open(six.__file__, "rb").read()))
+"""
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.13"], ids=["of this machine", "of the image"])
+def test_modules_are_compiled(warm: Program, tmp_path: Path, python: str) -> None:
+    (tmp_path / "requirements.txt").write_text("six\n")
+    words = ("--profile", "plain", "--python", python, "-t", f"localhost/compiled:{python}")
+    warm.result("build", tmp_path, *words, "--bytecode")
+    assert warm.result("run", f"localhost/compiled:{python}", "python", "-c", CACHED) == "1 True"
+    (report,) = json.loads(warm.result("inspect", f"localhost/compiled:{python}", "--json"))
+    assert warm.result("build", tmp_path, *words, "--no-bytecode") != report["digest"]
+
+
+@pytest.fixture(scope="module")
+def answers_in_the_pod(
+    images: Images, warm: Program, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, dict[str, Any]]]:
+    """What every case gives where a restricted pod builds it as uid 1000, from its packages and its lock, and runs it."""
+    folder = tmp_path_factory.mktemp("pod")
+    for above in (folder, *list(folder.parents)[:3]):
+        above.chmod(above.stat().st_mode | 0o055)
+    work = folder / "work"
+    cases = [images.image(title) for title in CASES]
+    (work / "store/blobs/sha256").mkdir(parents=True)
+    for digest in {digest for each in cases for digest in _digests(json.loads(each.lock.read_text("utf-8")))}:
+        package = warm.store / "blobs/sha256" / digest
+        if package.exists():
+            shutil.copy(package, work / "store/blobs/sha256")
+    asked_for = []
+    for each in cases:
+        shutil.copytree(each.source, work / each.name)
+        shutil.copy(each.lock, work)
+        options = ["--profile", "binder", "--lock", each.lock.name, "--locked", *each.case.options]
+        asked_for.append({"name": each.name, "folder": each.name, "options": options})
+    (work / "cases.json").write_text(json.dumps(asked_for))
+    for path in (work, *work.rglob("*")):
+        os.chown(path, POD_USER, POD_USER)
+    cache = os.environ.get("OCIBUILD_TEST_CACHE")
+    done = restricted_pod(
+        [sys.executable, "-m", "tests.support.jupyter_image", "cases.json"],
+        work=work,
+        scratch=folder / "rig",
+        profile=docker_profile(Path(cache) if cache else folder),
+        environment={**ENVIRONMENT, "PYTHONPATH": str(TOP)},
+        user=POD_USER,
     )
-    with process:
-        assert process.stdout is not None
-        try:
-            said = []
-            for line in process.stdout:
-                said.append(line)
-                if f":{port}/" in line:
-                    break
-            else:
-                pytest.fail("".join(said))
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.stdout.read()
+    assert done.returncode == 0, done.stderr
+    yield {answer["name"]: answer for answer in map(json.loads, done.stdout.splitlines())}
+    shutil.rmtree(folder)
 
 
-def asked(address: str) -> bytes:
-    """What the server answers. It names its address a moment before it listens."""
-    for _ in range(600):
-        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)
-        with contextlib.suppress(ConnectionRefusedError), contextlib.closing(connection):
-            connection.request("GET", "/api")
-            return connection.getresponse().read()
-        time.sleep(0.1)
-    pytest.fail(f"nothing listens at {address}")
+def _digests(value: Any) -> Iterator[str]:
+    """The digests of all packages in a lock."""
+    if isinstance(value, dict):
+        if isinstance(value.get("sha256"), str):
+            yield value["sha256"]
+        value = list(value.values())
+    for item in value if isinstance(value, list) else []:
+        yield from _digests(item)
 
 
-def test_a_shell_in_the_image(warm: Program, case: Case) -> None:
-    assert warm.result("run", case.image, "bash", "-c", case.script) + "\n" == case.answer
-
-
-def test_jupyter_answers(warm: Program, case: Case) -> None:
-    with serving(warm, case.image) as address:
-        assert "version" in json.loads(asked(address))
-
-
-def test_jupyterhub_can_start_it(warm: Program, case: Case) -> None:
-    (report,) = json.loads(warm.result("inspect", "--json", case.image))
-    assert report["working_folder"] == case.folder
-    assert warm.result("run", case.image, "jupyterhub-singleuser", "--version").startswith("5.")
+@pytest.mark.root
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make a place where less is allowed")
+@pytest.mark.skipif(shutil.which("runc") is None, reason="runc is not installed")
+def test_a_restricted_pod_makes_and_runs_it(answers_in_the_pod: dict[str, dict[str, Any]], built: Built) -> None:
+    told = answers_in_the_pod[built.name]
+    assert told["digest"] == built.digest
+    assert "version" in told["answer"]

@@ -60,13 +60,17 @@ _READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-tr
 
 
 def restricted_pod(
-    command: Sequence[str], *, work: Path, scratch: Path, profile: dict[str, Any], environment: Mapping[str, str]
+    command: Sequence[str],
+    *,
+    work: Path,
+    scratch: Path,
+    profile: dict[str, Any],
+    environment: Mapping[str, str],
+    user: int = _POD_USER,
 ) -> "subprocess.CompletedProcess[str]":
     """Run the command as the restricted pod's only process; ``work`` is its ``/mnt``."""
-    os.chown(work, _POD_USER, _POD_USER)
-    return _run(
-        command, work, scratch, environment, user=_POD_USER, capabilities=(), profile=profile, is_restricted=True
-    )
+    os.chown(work, user, user)
+    return _run(command, work, scratch, environment, user=user, capabilities=(), profile=profile, is_restricted=True)
 
 
 def ci_container(
