@@ -32,12 +32,12 @@ class Ours:
 
     def run(self, *arguments: str | Path) -> Cost:
         """Run ``ocibuild`` with these arguments and the store of now."""
-        return measured(program_command(*arguments), environment=self._environment(), log=self._log)
+        return measured(program_command(*arguments), environment=self.environment(), log=self._log)
 
     def plan(self, source: Path, base: str) -> list[dict[str, Any]]:
         """The packages that the image of ``source`` has on top of ``base``, as ``ocibuild plan --json`` lists them."""
         command = program_command("plan", source, "--base", base, "--json")
-        done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, check=True)
+        done = subprocess.run(command, env=self.environment(), capture_output=True, text=True, check=True)
         packages: list[dict[str, Any]] = json.loads(done.stdout)["packages"]
         return packages
 
@@ -45,8 +45,8 @@ class Ours:
         """The file of a package that was built before."""
         return self.store / "blobs/sha256" / str(package["sha256"])
 
-    def _environment(self) -> dict[str, str]:
-        """As a user's, whose installed program is compiled already."""
+    def environment(self) -> dict[str, str]:
+        """A user's, whose installed program is compiled already, with the store of this round."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         return {**environment, "PIP_CONFIG_FILE": "/dev/null", **self._variables, "OCIBUILD_STORE": str(self.store)}

@@ -138,7 +138,8 @@ class Images:
     def image(self, title: str) -> Built:
         if title not in self._built:
             name, case = title.replace(" ", "-").lower(), CASES[title]
-            source, lock = self._folder / name, self._folder / f"{name}.lock"
+            source, lock = self._folder / "sources" / name, self._folder / "locks" / name
+            lock.parent.mkdir(exist_ok=True)
             for path, content in case.files.items():
                 (source / path).parent.mkdir(parents=True, exist_ok=True)
                 (source / path).write_bytes(content.encode() if isinstance(content, str) else content)
@@ -206,12 +207,12 @@ def answers_in_the_pod(
         package = warm.store / "blobs/sha256" / digest
         if package.exists():
             shutil.copy(package, work / "store/blobs/sha256")
+    for part in ("sources", "locks"):
+        shutil.copytree(cases[0].source.parents[1] / part, work / part)
     asked_for = []
     for each in cases:
-        shutil.copytree(each.source, work / each.name)
-        shutil.copy(each.lock, work)
-        options = ["--profile", "binder", "--lock", each.lock.name, "--locked", *each.case.options]
-        asked_for.append({"name": each.name, "folder": each.name, "options": options})
+        options = ["--profile", "binder", "--lock", f"locks/{each.name}", "--locked", *each.case.options]
+        asked_for.append({"name": each.name, "folder": f"sources/{each.name}", "options": options})
     (work / "cases.json").write_text(json.dumps(asked_for))
     for path in (work, *work.rglob("*")):
         os.chown(path, POD_USER, POD_USER)
