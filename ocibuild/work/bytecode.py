@@ -57,7 +57,7 @@ class BytecodeCompiler:
     def prepare(self) -> None:
         """Make what the image's root consists of, where it will be entered: not to be done while layers are made."""
         if python_of_this_machine(self._target.version) is None and self._target.platform == self._here:
-            below = tuple(self._root.below())
+            below = self._root.below()
             self._root = replace(self._root, below=lambda: below)
 
     def __call__(self, sources: bytes) -> bytes:

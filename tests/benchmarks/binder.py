@@ -13,6 +13,7 @@ the network, and a sandbox that works (``ocibuild doctor``).
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -26,12 +27,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.benchmarks.measuring import Cost
-from tests.benchmarks.ours import Ours
+from tests.benchmarks.measuring import Cost, measured
 from tests.support.jupyter_image import asked, serving
 from tests.support.program import program_command
 
 _BINDER = ("--profile", "binder")
+_DOWNLOADED = ("apt-", "python-index", "download")
+"""The kinds of records that tell of what was fetched."""
+
 _PIP_STEP = """\
 [[step]]
 name = "pip"
@@ -45,38 +48,64 @@ class Benchmark:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ours = Ours(folder, folder / "log")
+        self.warm, self.store = folder / "store-warm", folder / "store"
         self.empty, self.by_pip = folder / "empty", folder / "by-pip"
         self.builds: dict[str, list[Cost]] = {}
         self.answers: dict[str, list[float]] = {}
+
+    def environment(self) -> dict[str, str]:
+        """A user's, whose installed program is compiled already, with the store of now."""
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return {**kept, "OCIBUILD_STORE": str(self.store)}
+
+    def run(self, *arguments: str | Path) -> Cost:
+        """Run ``ocibuild`` with these arguments."""
+        return measured(program_command(*arguments), environment=self.environment(), log=self.folder / "log")
+
+    def keep_downloads(self, packages: list[dict[str, Any]]) -> None:
+        """Make the store as it is now, without all that was made in it, the one that rounds begin with."""
+        shutil.copytree(self.store, self.warm)
+        for kind in list((self.warm / "records").iterdir()):
+            if not kind.name.startswith(_DOWNLOADED):
+                shutil.rmtree(kind)
+        texts = "".join(path.stem + path.read_text() for path in (self.warm / "records").rglob("*.json"))
+        kept = {package["sha256"] for package in packages}
+        for blob in list((self.warm / "blobs/sha256").iterdir()):
+            if blob.name not in kept and blob.name not in texts:
+                blob.unlink()
+
+    def begin_round(self, name: str) -> None:
+        """Go on with a store that holds downloads alone. Files of a store never change in place: links will do."""
+        self.store = self.folder / f"store-{name}"
+        shutil.copytree(self.warm, self.store, copy_function=os.link)
 
     def prepare(self) -> None:
         """Fetch all that is needed, and write the repository in which pip installs the wheels of the other."""
         self.empty.mkdir()
         (self.empty / "README.md").write_text("nothing\n")
         lock = self.folder / "lock"
-        self.ours.run("build", self.empty, *_BINDER, "--lock", lock)
+        self.run("build", self.empty, *_BINDER, "--lock", lock)
         packages = list(_packages(json.loads(lock.read_text("utf-8"))))
         (self.by_pip / "wheels").mkdir(parents=True)
         names = []
         for package in packages:
             if package["ecosystem"] == "pip":
                 file = package["fields"].get("filename") or package["path"].rpartition("/")[2]
-                shutil.copy(self.ours.body(package), self.by_pip / "wheels" / file)
+                shutil.copy(self.store / "blobs/sha256" / package["sha256"], self.by_pip / "wheels" / file)
                 names.append(f"{package['name']}=={package['version']}\n")
         (self.by_pip / "wheels/names.txt").write_text("".join(names))
         (self.by_pip / "ocibuild.toml").write_text(_PIP_STEP)
-        self.ours.keep_downloads(packages)
+        self.keep_downloads(packages)
 
-    def round(self) -> None:
+    def round(self, number: int) -> None:
         """Build the empty repository anew, again, and anew with bytecode."""
         for name, options in (("cold", ()), ("cold, bytecode", ("--bytecode",))):
-            self.ours.begin_round()
+            self.begin_round(f"{number}-{bool(options)}")
             self._build(name, *options)
             self._build(f"unchanged{name.removeprefix('cold')}", *options)
 
     def _build(self, name: str, *options: str) -> None:
-        cost = self.ours.run("build", self.empty, *_BINDER, *options)
+        cost = self.run("build", self.empty, *_BINDER, *options)
         print(f"  {name}: {cost.wall_seconds:.2f} s", file=sys.stderr, flush=True)
         self.builds.setdefault(name, []).append(cost)
 
@@ -88,10 +117,10 @@ class Benchmark:
             ("installed by pip", self.by_pip, ()),
         ):
             image = f"localhost/{name.replace(' ', '-')}"
-            self.ours.run("build", source, *_BINDER, "-t", image, *options)
+            self.run("build", source, *_BINDER, "-t", image, *options)
             for number in range(rounds + 1):
                 begun = time.perf_counter()
-                with serving(image, self.ours.environment()) as port:
+                with serving(image, self.environment()) as port:
                     json.loads(asked(port))
                     seconds = time.perf_counter() - begun
                 print(f"  first answer, {name}: {seconds:.2f} s", file=sys.stderr, flush=True)
@@ -101,7 +130,7 @@ class Benchmark:
     def report(self) -> dict[str, Any]:
         """All medians, as JSON can hold them."""
         command = program_command("doctor", "--json")
-        told = subprocess.run(command, env=self.ours.environment(), capture_output=True, text=True, check=False)
+        told = subprocess.run(command, env=self.environment(), capture_output=True, text=True, check=False)
         return {
             "doctor": json.loads(told.stdout),
             "builds": {name: asdict(Cost.median(costs)) for name, costs in self.builds.items()},
@@ -140,7 +169,7 @@ def main() -> None:
         benchmark.prepare()
         for number in range(arguments.rounds):
             print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr, flush=True)
-            benchmark.round()
+            benchmark.round(number)
         benchmark.ask(arguments.rounds)
         report = benchmark.report()
     if arguments.json:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -71,6 +72,23 @@ CASES = {
         {"requirements.txt": "tornado==6.4\n"}, 'python -c "import tornado; print(tornado.version)"', "6.4\n"
     ),
     "Pipfile": Case({"Pipfile": '[packages]\nsix = "==1.16.0"\n'}, SIX_VERSION, "1.16.0\n"),
+    "local references": Case(
+        {
+            "requirements.txt": "-r more.txt\n-e .\n",
+            "more.txt": "idna\n",
+            "pyproject.toml": PROJECT,
+            "rain.py": '"""Rain."""\n__version__ = "1.5"\n',
+            "notes.txt": "private",
+            ".containerignore": "*.txt\n!more.txt\n",
+        },
+        "ls *.txt; cd / && python -c 'import idna, rain; print(rain.__file__)'",
+        "more.txt\n/home/jovyan/rain.py\n",
+    ),
+    "checkout": Case(
+        {"a.txt": "a", ".git": b""},
+        "git status --porcelain --untracked-files=no; git log --format=%s; git remote get-url origin; whoami",
+        "first\nhttps://example.org/a.git\njovyan\n",
+    ),
     "Pipfile.lock": Case({"Pipfile.lock": PIPFILE_LOCK, "Pipfile": "[packages]\nsix = '*'\n"}, SIX_VERSION, "1.16.0\n"),
     "uv.lock": Case({"uv.lock": UV_LOCK, "pyproject.toml": "[project]\nname='rain'\nversion='1'\n"}, SIX_VERSION, "1.16.0\n"),
     "package": Case(
@@ -141,11 +159,26 @@ class Images:
             source, lock = self._folder / "sources" / name, self._folder / "locks" / name
             lock.parent.mkdir(exist_ok=True)
             for path, content in case.files.items():
+                if path == ".git":
+                    _commit(source)
+                    continue
                 (source / path).parent.mkdir(parents=True, exist_ok=True)
                 (source / path).write_bytes(content.encode() if isinstance(content, str) else content)
             words: list[str | Path] = ["--profile", "binder", "-t", f"localhost/{name}", "--lock", lock, *case.options]
             self._built[title] = Built(name, case, source, lock, self._program.result("build", source, *words))
         return self._built[title]
+
+
+def _commit(folder: Path) -> None:
+    """Make the folder a checkout of what is in it, whose address holds a credential."""
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["commit", "-q", "-m", "first"],
+        ["remote", "add", "origin", "https://me:secret@example.org/a.git"],
+    ):
+        subprocess.run([*git, *words], check=True)
 
 
 @pytest.fixture(scope="module")
@@ -162,8 +195,10 @@ def test_a_shell_in_the_image(warm: Program, built: Built) -> None:
     assert warm.result("run", built.image, "bash", "-c", built.case.script) + "\n" == built.case.answer
 
 
-def test_jupyter_answers(warm: Program, built: Built) -> None:
-    with serving(built.image, warm.whole_environment()) as port:
+@pytest.mark.parametrize("title", ["nothing", "start and postBuild", "older jupyterlab"])
+def test_jupyter_answers(warm: Program, images: Images, title: str) -> None:
+    """The restricted pod below asks all of them: the same images, in the least of all places."""
+    with serving(images.image(title).image, warm.whole_environment()) as port:
         assert "version" in json.loads(asked(port))
 
 
@@ -173,6 +208,24 @@ def test_jupyterhub_can_start_it(warm: Program, images: Images, title: str) -> N
     (report,) = json.loads(warm.result("inspect", "--json", built.image))
     assert report["working_folder"] == built.case.folder
     assert warm.result("run", built.image, "jupyterhub-singleuser", "--version").startswith("5.")
+
+
+def _shared(program: Program, built: Built, kind: str) -> dict[str, str]:
+    (report,) = json.loads(program.result("inspect", "--json", built.image))
+    return {layer["name"]: layer["digest"] for layer in report["layers"] if layer["name"].startswith(f"{kind}, shared")}
+
+
+def test_images_share_the_layers_of_the_catalogue(warm: Program, images: Images) -> None:
+    debs, wheels = (_shared(warm, images.image("nothing"), kind) for kind in ("apt", "pip"))
+    assert len(debs) >= 2
+    assert len(wheels) >= 4
+    for title in ("apt.txt", "another place", "package", "appendix"):
+        assert (title, _shared(warm, images.image(title), "pip")) == (title, wheels)
+    for title in ("apt.txt", "another place", "requirements", "older notebook"):
+        assert (title, _shared(warm, images.image(title), "apt")) == (title, debs)
+    older = _shared(warm, images.image("older dependency"), "pip")  # one wheel, and nothing that depends on its version
+    assert older.keys() == wheels.keys()
+    assert 0 < sum(older[name] != wheels[name] for name in wheels) <= 2
 
 
 CACHED = """
