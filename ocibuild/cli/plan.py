@@ -62,7 +62,7 @@ def show_plan(plan: BuildPlan) -> None:
         size = format_size(package.size_bytes) if package.size_bytes is not None else "?"
         here = "cached" if each.is_cached else ""
         click.echo(
-            f"  {package.ecosystem.value:5}{package.name:32.32} {package.version:28.28}{size:>10}  "
+            f"  {package.ecosystem.value:6}{package.name:32.32} {package.version:28.28}{size:>10}  "
             f"{here:7} {', '.join(package.why)}"
         )
     for removal in plan.removals:

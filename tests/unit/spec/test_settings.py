@@ -19,6 +19,9 @@ as-of = 2026-01-31
 compression = "gzip"
 max-layers = 10
 memory = "200M"
+cuda = "12.4"
+archspec = "x86_64_v3"
+pip-overrides = true
 cmd = ["python", "main.py"]
 
 [env]
@@ -58,6 +61,7 @@ def test_every_option() -> None:
     assert (options.max_age_seconds, options.as_of, options.max_layers) == (7200, date(2026, 1, 31), 10)
     assert (options.compression, options.memory_bytes) == (Compression.GZIP, 200 << 20)
     assert options.command == ("python", "main.py")
+    assert (options.cuda, options.archspec, options.pip_overrides) == ("12.4", "x86_64_v3", True)
     assert (options.environment, options.labels) == ({"A": "1"}, {"org.example": "x"})
     assert options.pip_options == (
         "--index-url http://127.0.0.1/simple",
@@ -68,7 +72,7 @@ def test_every_option() -> None:
     assert options.apt_recommends
     (source,) = options.apt_sources
     assert (source.name, source.suite, source.signed_by, source.pin_priority) == ("vendor", "./", b"KEY", 900)
-    assert str(source.origin) == "ocibuild.toml:27"
+    assert str(source.origin) == "ocibuild.toml:30"
 
 
 @pytest.mark.parametrize(
@@ -94,6 +98,8 @@ def test_every_option() -> None:
         ("platform = 'linux/vax'\n", ":1: platform: unknown platform"),
         ("compression = 'xz'\n", "must be one of zstd, gzip, none"),
         ("as-of = '2999-01-01'\n", "has not come yet"),
+        ("cuda = 'new'\n", ":1: cuda: not a version of CUDA"),
+        ("archspec = 'Big One'\n", ":1: archspec: not a processor"),
         ("env = 1\n", "must be a table"),
         ("[env]\nA = 1\n", "a table of texts"),
         ("[apt]\nmirrors = ''\n", "ocibuild.toml:2: mirrors: no such option of"),
