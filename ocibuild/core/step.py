@@ -14,7 +14,8 @@ class Step:
     """What runs, as whom, where, and why it cannot be done as data (shown in the plan).
 
     ``user`` is a name or number, with ``:GROUP`` or without, as the image's account files know it. ``environment`` adds
-    to what the image's configuration has. ``keep`` are patterns of paths that are kept though they are usually noise.
+    to the variables of the image's configuration, unless it has them not (``has_image_environment``): then these change
+    nothing of what comes of it. ``keep`` are patterns of paths that are kept though they are usually noise.
     With ``has_secrets`` it may read what the user gives to the repository's code. ``inputs`` are files that it may read
     while it runs and that are in no layer: an absolute path -> what lies there.
     """
@@ -29,3 +30,4 @@ class Step:
     keep: tuple[str, ...] = ()
     has_secrets: bool = True
     inputs: Mapping[str, Digest] = field(default_factory=lambda: MappingProxyType({}))
+    has_image_environment: bool = True

@@ -6,12 +6,15 @@ from pathlib import Path
 from ocibuild.core.errors import MachineError
 from ocibuild.sandbox.entrance import Entrance
 from ocibuild.sandbox.execution import Execution, InodeKey, Outcome, Owner, Streams
-from ocibuild.sandbox.view import NAME_SERVICE_FILES, limits, run_in_root
+from ocibuild.sandbox.view import limits, name_service, run_in_root
 
 __all__ = ["ChrootRung"]
 
 _NO_BOUNDARY = "This is a view of files, not a security boundary: a step can reach whatever this process can."
-_NO_MOUNTS = "Nothing can be mounted here: a step has no /proc, no /sys and no mounts."
+_NO_MOUNTS = (
+    "Nothing can be mounted here: a step has no /proc, no /sys and no mounts. It sees this machine's name; on other "
+    "rungs that is localhost."
+)
 _NO_DEVICES = "Device nodes cannot be made here: a step has no /dev/null and the like, but for those in its root."
 
 
@@ -57,7 +60,7 @@ class ChrootRung:
             has_mounts=self.has_mounts,
             has_processes=self.has_mounts,
             is_offline=self.can_be_offline and not execution.network,
-            files=() if self.has_mounts else _name_service_files(),
+            files=() if self.has_mounts else _name_service_files(network=execution.network),
         )
         return run_in_root(root, execution, streams, way=way)
 
@@ -66,7 +69,7 @@ class ChrootRung:
         return ()
 
 
-def _name_service_files() -> tuple[tuple[str, str], ...]:
-    """The content of this machine's files, for a root that has none."""
-    found = ((path, Path(path)) for path in NAME_SERVICE_FILES)
-    return tuple((path, file.read_text(errors="surrogateescape")) for path, file in found if file.is_file())
+def _name_service_files(*, network: bool) -> tuple[tuple[str, str], ...]:
+    """The files for a root that has none."""
+    found = name_service(network=network)
+    return tuple((path, content.decode("utf-8", "surrogateescape")) for path, content in found.items())

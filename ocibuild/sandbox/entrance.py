@@ -47,7 +47,8 @@ class Entrance:
     ``has_mounts`` makes a mount name space with /proc, /dev, /sys and ``binds`` in the root. Without it the root is
     entered by chroot(2), ``binds`` must be empty, and the root is given device nodes and ``files`` (path and content)
     where it lacks them. ``has_processes`` makes a process name space: whatever the program started ends with it.
-    ``is_offline`` makes a network name space that has a loopback only.
+    ``is_offline`` makes a network name space that has a loopback only. With a ``host_name`` the machine has this name,
+    in a name space of names, where one may be made.
 
     ``keeps_journal`` answers what needs several ids with success and notes the owners (:mod:`ocibuild.sandbox.notify`);
     ``owners`` are then the recorded ones, as (inode, time of birth, uid, gid).
@@ -66,6 +67,7 @@ class Entrance:
     has_mounts: bool = False
     has_processes: bool = False
     is_offline: bool = False
+    host_name: str | None = None
     keeps_journal: bool = False
     binds: tuple[Bind, ...] = ()
     files: tuple[tuple[str, str], ...] = ()

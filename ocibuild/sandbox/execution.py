@@ -39,7 +39,9 @@ class Execution:
 
     ``arguments[0]`` without a slash is looked for in that environment's ``PATH``, inside the root. Without ``network``
     the program is kept from the network where the rung can do that; others say so in their notes. ``/proc``, ``/dev``,
-    ``/sys`` and this machine's ``/etc/resolv.conf`` and ``/etc/hosts`` are there while it runs, as far as the rung can.
+    ``/sys``, ``/etc/resolv.conf`` and ``/etc/hosts`` are there while it runs, as far as the rung can: this machine's,
+    or without network some that know no name but ``localhost``. ``host_name`` is what it sees as the machine's name,
+    where the rung can give it one; None leaves this machine's.
     """
 
     arguments: tuple[str, ...]
@@ -49,6 +51,7 @@ class Execution:
     network: bool = True
     mounts: tuple[Mount, ...] = ()
     timeout_seconds: float | None = None
+    host_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ __all__ = [
     "AT_SYMLINK_NOFOLLOW",
     "NEW_IPC",
     "NEW_MOUNTS",
+    "NEW_NAMES",
     "NEW_NETWORK",
     "NEW_PROCESSES",
     "NEW_USERS",
@@ -27,11 +28,13 @@ __all__ = [
     "identify",
     "install_filter",
     "mount",
+    "name_machine",
     "pivot_root",
     "unshare",
 ]
 
-NEW_MOUNTS, NEW_IPC, NEW_USERS, NEW_PROCESSES, NEW_NETWORK = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
+NEW_MOUNTS, NEW_NAMES, NEW_IPC = 0x20000, 0x4000000, 0x8000000
+NEW_USERS, NEW_PROCESSES, NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
 """unshare(2), sched.h"""
 AT_FDCWD, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH = -100, 0x100, 0x1000
 """fcntl.h"""
@@ -126,6 +129,13 @@ def _system_call(name: str, *arguments: object) -> int:
 def unshare(flags: int) -> None:
     """Leave the name spaces of these flags for new ones."""
     _checked(_libc.unshare(ctypes.c_int(flags)))
+
+
+def name_machine(host_name: str) -> None:
+    """Give the machine this name, and no domain, in this name space of names."""
+    for function, name in ((_libc.sethostname, host_name), (_libc.setdomainname, "(none)")):
+        text = os.fsencode(name)
+        _checked(function(text, ctypes.c_size_t(len(text))))
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:

@@ -9,10 +9,10 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ocibuild.sandbox.entrance import Entrance, IdRange
-from ocibuild.sandbox.kernel import NEW_IPC, NEW_NETWORK, NEW_PROCESSES, NEW_USERS, unshare
+from ocibuild.sandbox.kernel import NEW_IPC, NEW_NAMES, NEW_NETWORK, NEW_PROCESSES, NEW_USERS, name_machine, unshare
 
 __all__ = ["EntryRefusedError", "calling", "enter_users", "separate"]
 
@@ -54,10 +54,14 @@ def enter_users(entrance: Entrance) -> None:
 
 
 def separate(entrance: Entrance) -> None:
-    """Enter a new network name space, and let the next child begin a new process name space, where asked for."""
+    """Enter new name spaces, and let the next child begin a new process name space, where asked for."""
     if entrance.has_mounts:
         with calling("unshare(CLONE_NEWIPC)"):
             unshare(NEW_IPC)
+    if entrance.host_name is not None:
+        with suppress(OSError):  # what the machine is called decides nothing of whether a program can run
+            unshare(NEW_NAMES)
+            name_machine(entrance.host_name)
     if entrance.is_offline:
         with calling("unshare(CLONE_NEWNET)"):
             unshare(NEW_NETWORK)

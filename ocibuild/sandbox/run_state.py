@@ -17,7 +17,7 @@ from ocibuild.sandbox.execution import Execution, InodeKey, Owner
 __all__ = ["Phase", "RunFacts", "RunState"]
 
 _MAGIC = b"ocibuild-root 1\0"
-_HEADER = struct.Struct("=16sQ10I8Q4096s4096s64s4096s2IQ")
+_HEADER = struct.Struct("=16sQ10I8Q4096s4096s64s65s7x4096s2IQ")
 _BINDING = struct.Struct("=4I")
 _BORROWED = struct.Struct("=2I4096s")
 _OWNER = struct.Struct("=4Q")
@@ -59,6 +59,7 @@ class _Header(NamedTuple):
     root: bytes
     loader: bytes
     short_root: bytes
+    host_name: bytes
     made_folder: bytes = b""
     made_count: int = 0
     made_at_nanoseconds: int = 0
@@ -136,6 +137,7 @@ class RunState:
             root=_path_bytes(facts.root, 4096),
             loader=_path_bytes(facts.loader, 4096),
             short_root=_path_bytes(facts.short_root, 64),
+            host_name=os.fsencode(execution.host_name or "")[:64],
         )
         with file.open("xb") as stream:
             stream.truncate(size_bytes)

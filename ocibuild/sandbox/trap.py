@@ -67,7 +67,7 @@ class TrapRung:
                 loader=program,
                 short_root=_short_root(folder, root),
                 devices=_devices_of(root),
-                binds=(*_machine_binds(folder), *binds_of(execution, folder)),
+                binds=(*_machine_binds(folder, execution.host_name), *binds_of(execution, folder)),
             )
             with RunState.make(folder / "state", facts, execution, owners or {}) as state:
                 try:
@@ -136,12 +136,16 @@ def _devices_of(root: Path) -> tuple[int, int]:
     return device, device
 
 
-def _machine_binds(folder: Path) -> tuple[Bind, ...]:
+def _machine_binds(folder: Path, host_name: str | None) -> tuple[Bind, ...]:
     """/proc and /sys as they are here, and a /dev with what every program may expect and nothing else."""
     devices = folder / "dev"
     devices.mkdir()
     binds = [Bind("/proc", "/proc", writable=True), Bind("/sys", "/sys", writable=True)]
     binds.append(Bind(str(devices), "/dev", writable=True))
+    if host_name is not None:
+        named = folder / "hostname"
+        named.write_text(host_name + "\n")
+        binds.append(Bind(str(named), "/proc/sys/kernel/hostname", writable=False))
     for name in (*DEVICES, "ptmx"):
         if Path("/dev", name).exists():
             (devices / name).touch()

@@ -15,27 +15,37 @@ from ocibuild.sandbox.entrance import Bind, Entrance
 from ocibuild.sandbox.execution import Execution, Outcome, Streams
 from ocibuild.sandbox.process import run_process
 
-__all__ = ["NAME_SERVICE_FILES", "binds_of", "executable_root", "limits", "run_folder", "run_in_root"]
+__all__ = ["binds_of", "executable_root", "limits", "name_service", "run_folder", "run_in_root"]
 
-NAME_SERVICE_FILES = ("/etc/resolv.conf", "/etc/hosts")
-"""This machine's, so that names resolve (resolv.conf(5), hosts(5))."""
+_NAME_SERVICE_FILES = ("/etc/resolv.conf", "/etc/hosts")
+_LOOPBACK_NAMES = b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
 _NO_FILES: Mapping[str, Path] = MappingProxyType({})
 
 
+def name_service(*, network: bool) -> dict[str, bytes]:
+    """The files by which names resolve (resolv.conf(5), hosts(5)): those that this machine has.
+
+    Without a network they are the same on every machine, so that nothing of this one gets into what a program makes.
+    """
+    if not network:
+        return dict(zip(_NAME_SERVICE_FILES, (b"", _LOOPBACK_NAMES), strict=True))
+    return {path: Path(path).read_bytes() for path in _NAME_SERVICE_FILES if Path(path).is_file()}
+
+
 def binds_of(execution: Execution, folder: Path, *, files: Mapping[str, Path] = _NO_FILES) -> tuple[Bind, ...]:
-    """The name service's files where this machine has them, then what the execution asks for, in its order.
+    """The name service's files, then what the execution asks for, in its order.
 
     A program gets copies of the former and of ``files`` (by their place in the root), made in ``folder``, as from other
     container runtimes: it may change them, which ``chown -R /etc`` relies on, and nothing comes of it.
     """
     own = []
-    for path, file in {**{path: Path(path) for path in NAME_SERVICE_FILES}, **files}.items():
-        if file.is_file():
-            copy = folder / Path(path).name
-            copy.write_bytes(file.read_bytes())
-            copy.chmod(0o644)
-            own.append(Bind(str(copy.resolve()), path, writable=True))
+    contents = {path: file.read_bytes() for path, file in files.items() if file.is_file()}
+    for path, content in {**name_service(network=execution.network), **contents}.items():
+        copy = folder / Path(path).name
+        copy.write_bytes(content)
+        copy.chmod(0o644)
+        own.append(Bind(str(copy.resolve()), path, writable=True))
     return (*own, *(Bind(str(each.source.resolve()), each.target, each.writable) for each in execution.mounts))
 
 
@@ -53,6 +63,7 @@ def run_in_root(
             way,
             environment=execution.environment,
             working_folder=execution.working_folder,
+            host_name=execution.host_name,
             root=str(root),
             uid=identity.uid,
             gid=identity.gid,

@@ -34,10 +34,13 @@ from ocibuild.work.phase import Phase
 from ocibuild.work.shared_cache import SharedCache
 from ocibuild.work.step_log import StepLog
 
-__all__ = ["StepRunner", "StepSettings", "secret_mounts"]
+__all__ = ["HOST_NAME", "StepRunner", "StepSettings", "secret_mounts"]
 
-_VERSION = 1
+_VERSION = 2
 """Part of every step's key: raise it when the same step on the same layers gives other bytes."""
+
+HOST_NAME = "localhost"
+"""What every machine is called for code that runs while an image is made: programs write it into their settings."""
 
 _SECRETS = "/run/secrets"
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
@@ -138,7 +141,7 @@ class StepRunner:
         name = user.name or str(user.uid)
         environment = {
             "PATH": DEFAULT_PATH,
-            **self.environment,
+            **(self.environment if step.has_image_environment else {}),
             "HOME": user.home,
             "USER": name,
             "LOGNAME": name,
@@ -153,6 +156,7 @@ class StepRunner:
             network=step.network,
             mounts=(*(self.settings.secrets if step.has_secrets else ()), *self._inputs(step)),
             timeout_seconds=self.settings.timeout_seconds,
+            host_name=HOST_NAME,
         )
 
     def _inputs(self, step: Step) -> Iterator[Mount]:

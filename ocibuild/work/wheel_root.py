@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ocibuild.core.step import Step
 from ocibuild.sandbox.execution import Execution, Identity, Mount, Streams
 from ocibuild.work.below import Below
-from ocibuild.work.steps import StepRunner
+from ocibuild.work.steps import HOST_NAME, StepRunner
 
 __all__ = ["SandboxRoot"]
 
@@ -37,6 +37,7 @@ class SandboxRoot:
             network=step.network,
             mounts=tuple(mounts),
             timeout_seconds=self.runner.settings.timeout_seconds,
+            host_name=HOST_NAME,
         )
         # What it changes besides the mounts makes the root dirty, and the next to enter it finds it repaired.
         with self.runner.entered(step, self.below()) as (rung, root):

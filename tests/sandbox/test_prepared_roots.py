@@ -1,5 +1,6 @@
 """Prepared roots under real rungs: what a step changes is the same layer on each, owners and capabilities included."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from functools import partial
@@ -117,3 +118,19 @@ def test_the_next_lease_finds_the_root_as_it_should_be(store: Store, rung: Rung,
     change, _ = changed_by(store, rung, chain, "true")
     assert (change.count, change.left_out, change.special) == (0, (), ())
     assert [path.name for path in (store.folder / "roots" / root_kind(rung)).iterdir()] == [kept.name]
+
+
+def test_the_machine_has_no_name_of_its_own(store: Store, rung: Rung, chain: Chain) -> None:
+    """What the machine is called is in nothing that a step makes, by whatever way it asks."""
+    script = "echo $HOSTNAME; cat /proc/sys/kernel/hostname; cat /etc/hosts /etc/resolv.conf"
+    output = bytearray()
+    with prepared_root(store, rung) as root:
+        root.move(chain)
+        step = Execution(("bash", "-ec", script), ENVIRONMENT, network=False, host_name="localhost")
+        assert rung.run(root.enter(), step, Streams(output.extend)).exit_code == 0, output.decode()
+        hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+        assert output.decode() == f"localhost\nlocalhost\n{hosts}"
+        output.clear()
+        own = Execution(("bash", "-c", "echo -n $HOSTNAME"), ENVIRONMENT)
+        assert rung.run(root.enter(), own, Streams(output.extend)).exit_code == 0
+        assert output.decode() == os.uname().nodename

@@ -28,7 +28,7 @@ ENVIRONMENT: Mapping[str, str] = MappingProxyType(
         "PYTHONHASHSEED": "0",
     }
 )
-"""All of the step's environment. There is no TZ: scripts see UTC, or what the image says."""
+"""All of the step's environment, but for who it runs as. There is no TZ: scripts see UTC."""
 
 DIFFERS_BETWEEN_RUNS: Mapping[str, str] = MappingProxyType(
     {
@@ -68,6 +68,7 @@ def configure_step(unknown: Sequence[UnknownScript]) -> Step:
         network=False,
         has_secrets=False,
         keep=("/run/**",),
+        has_image_environment=False,
     )
 
 

@@ -77,6 +77,8 @@ long call_setresuid(struct call *call);
 long call_setfsuid(struct call *call);
 long call_getgroups(struct call *call);
 long call_setgroups(struct call *call);
+/* machine.c */
+long call_uname(struct call *call);
 /* privileges.c */
 long call_capget(struct call *call);
 long call_capset(struct call *call);

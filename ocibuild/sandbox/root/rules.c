@@ -109,6 +109,18 @@ const struct rule rules[RULE_LIMIT] = {
     ANSWER(prctl, call_prctl),
     ANSWER(seccomp, call_seccomp),
 
+    /* the machine */
+    ANSWER(uname, call_uname),
+    REFUSE(sethostname, EPERM),
+    REFUSE(setdomainname, EPERM),
+    REFUSE(settimeofday, EPERM),
+    REFUSE(clock_settime, EPERM),
+    REFUSE(reboot, EPERM),
+    REFUSE(kexec_load, EPERM),
+    REFUSE(init_module, EPERM),
+    REFUSE(finit_module, EPERM),
+    REFUSE(delete_module, EPERM),
+
     /* signals: no mask may hold SIGSYS */
     ANSWER(rt_sigaction, call_rt_sigaction),
     ANSWER(rt_sigprocmask, call_rt_sigprocmask),

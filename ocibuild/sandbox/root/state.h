@@ -12,6 +12,7 @@
 enum {
     BINDING_LIMIT = 128,
     SHORT_ROOT_SIZE = 64,
+    HOST_NAME_SIZE = 65, /* as in uname(2) */
     BORROWED_LIMIT = 64,
     ATTRIBUTE_LIMIT = 4096,
     ATTRIBUTE_NAME_SIZE = 64,
@@ -89,6 +90,8 @@ struct state {
     char root[PATH_SIZE];   /* the root file system, absolute, without symbolic links, without a slash at its end */
     char loader[PATH_SIZE]; /* this program */
     char short_root[SHORT_ROOT_SIZE]; /* a symbolic link to the root, for the addresses of sockets; or empty */
+    char host_name[HOST_NAME_SIZE]; /* what the machine seems to be called; or empty: what it is called */
+    char unused[7];
     char made_folder[PATH_SIZE]; /* the working folder, if it was made for the run: an outside path */
     uint32_t made_count;         /* so many of its last components were made */
     uint32_t made_at_nanoseconds;

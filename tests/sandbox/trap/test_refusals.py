@@ -27,6 +27,7 @@ def test_privileges_that_nobody_has(trap: Trap, folder: Path, inside: Inside) ->
         for number, arguments in {{
             165: (b"none", b"/mnt", b"tmpfs", 0, None), 166: (b"/mnt", 0), 155: (b".", b"."), 272: (0x20000,), 308: (0, 0), 167: (b"x", 0),
             168: (b"x",), 163: (b"x",), 179: (0, b"x", 0, None), 304: (0, None, 0), 300: (0, 0), 428: (-100, b"/", 0), 429: (0, b"", 0, b"", 0),
+            170: (b"x", 1), 171: (b"x", 1), 164: (0, None), 227: (0, 0), 246: (0, 0, None, 0), 175: (0, 0, b""), 313: (-1, b"", 0), 176: (b"x", 0),
             430: (b"tmpfs", 0), 431: (0, 0, None, None, 0), 432: (0, 0, 0), 433: (-100, b"/", 0), 442: (0, b"", 0, None, 0),
         }}.items():
             assert call(number, *arguments) == -errno.EPERM, number
