@@ -96,6 +96,10 @@ def _shallow(git: "_Git", address: GitAddress) -> str | None:
 def _deep(git: "_Git", address: GitAddress, events: EventSink) -> str:
     """The commit, found in the whole history as repo2docker finds it: a commit, a branch, a tag, in this order."""
     git.run("fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*")
+    if (
+        address.ref is None
+    ):  # of servers that give no single commit, such as a web server with the files of a repository
+        git.try_run("remote", "set-head", "origin", "--auto")
     ref = address.ref or "HEAD"
     for candidate in (ref, f"origin/{ref}", f"refs/tags/{ref}"):
         found = git.try_answer("rev-parse", "--quiet", "--verify", "--end-of-options", f"{candidate}^{{commit}}")

@@ -3,7 +3,8 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,36 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
         fetched(address, tmp_path / "out")
     assert "127.0.0.1:9" in str(raised.value)
     assert "secret" not in str(raised.value)
+
+
+@pytest.fixture
+def file_server(tmp_path: Path) -> Iterator[str]:
+    """A web server that knows nothing of git: it has no single commit to give."""
+    handler = partial(_QuietFiles, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class _QuietFiles(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("ref", [None, "main", "v1"])
+def test_a_web_server_with_the_files_of_a_repository(
+    repository: Path, tmp_path: Path, file_server: str, ref: str | None
+) -> None:
+    first = commit(repository, "a", "1")
+    git(repository, "tag", "v1")
+    newest = commit(repository, "a", "2")
+    git(repository, "update-server-info")
+    address = GitAddress.parse(f"{file_server}/origin/.git", ref=ref)
+    assert address is not None
+    assert fetched(address, tmp_path / "out").commit == (first if ref == "v1" else newest)
 
 
 def test_without_git_it_is_said_what_to_install(tmp_path: Path) -> None:
