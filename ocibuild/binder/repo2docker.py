@@ -21,7 +21,8 @@ from ocibuild.plan.plan import BuildPlan
 from ocibuild.spec.options import BuildOptions
 from ocibuild.store.store import Store
 from ocibuild.work.access import RegistryAccess
-from ocibuild.work.build import build, read_request
+from ocibuild.work.build import read_request
+from ocibuild.work.building import build
 from ocibuild.work.planning import plan_build
 from ocibuild.work.source import Source, open_source_folder
 

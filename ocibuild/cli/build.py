@@ -18,7 +18,7 @@ from ocibuild.cli.source import opened_request, source_options
 from ocibuild.core.events import Notice
 from ocibuild.core.reference import Reference
 from ocibuild.store.store import Store
-from ocibuild.work.build import build
+from ocibuild.work.building import build
 
 __all__ = ["command"]
 

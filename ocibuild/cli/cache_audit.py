@@ -16,7 +16,7 @@ from ocibuild.cli.progress import Verbosity, rendering
 from ocibuild.cli.source import opened_request
 from ocibuild.core.errors import UsageError
 from ocibuild.store.store import Store
-from ocibuild.work.build import build
+from ocibuild.work.building import build
 from ocibuild.work.cache_admin import survey
 from ocibuild.work.cache_audit import AuditFinding, audit_content, audit_made
 from ocibuild.work.cache_settings import cache_name

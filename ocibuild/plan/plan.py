@@ -23,7 +23,7 @@ class PlannedPackage:
 class PlannedLayer:
     """A layer that the image would have. ``size_bytes`` is None where it is unknown until fetched.
 
-    ``packages`` are names; ``state`` is ``base``, ``cached`` (the store holds it) or ``new``.
+    ``packages`` are names; ``state`` is ``base``, ``cached`` (the store or a shared cache has it) or ``new``.
     """
 
     name: str

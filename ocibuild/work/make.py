@@ -1,16 +1,14 @@
 """Making an image that the store does not have: bases, resolutions and layers of every platform."""
 
-import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ocibuild.core.asks import PackageAsks
 from ocibuild.core.descriptor import Descriptor
-from ocibuild.core.digest import Digest
 from ocibuild.core.errors import RepositoryError, UsageError
 from ocibuild.core.events import EventSink
 from ocibuild.core.package import Ecosystem
@@ -36,17 +34,16 @@ from ocibuild.work.budget import MemoryBudget
 from ocibuild.work.conda_resolution import CondaResolver
 from ocibuild.work.frame import Ground
 from ocibuild.work.layers import LayerMaker, MadeLayer
+from ocibuild.work.layers_sent import layers_sent, lock_key
 from ocibuild.work.locked_resolution import LockedResolver
 from ocibuild.work.locking import locked_platform, read_lock
 from ocibuild.work.machine import Machine
 from ocibuild.work.places import open_local_source, registry_reference
 from ocibuild.work.platform_build import PlatformBuild
-from ocibuild.work.push_ahead import PushAhead
 from ocibuild.work.python_resolution import PythonResolver
 from ocibuild.work.r_repositories import repository_variables
 from ocibuild.work.r_resolution import RResolver
-from ocibuild.work.recall import state_key
-from ocibuild.work.remote import Remote, open_remote
+from ocibuild.work.remote import open_remote
 from ocibuild.work.resolution import Resolution, Resolver
 from ocibuild.work.steps import StepSettings
 from ocibuild.work.wheel_root import SandboxRoot
@@ -88,7 +85,7 @@ def make_image(
     """Resolve and make the image of every platform; two or more become an index."""
     with (
         open_remote(environment=environment, store=store, events=events, access=request.access) as remote,
-        _pushed_ahead(request, remote, store, cache) as on_made,
+        layers_sent(request, remote, store, cache) as on_made,
         Workshop(request, Machine(store, remote, environment, events, cache=cache), on_made=on_made) as workshop,
     ):
         images: dict[Platform, Descriptor] = {}
@@ -100,7 +97,7 @@ def make_image(
             with workshop.bodies() as bodies:
                 plan, resolution = workshop.plan(platform, begin=bodies)
                 if cache is not None:
-                    cache.ask_lock(_lock_key(request, platform, plan))
+                    cache.ask_lock(lock_key(request, platform, plan))
                 bodies.add_places(resolution.addresses, resolution.urls)
                 with workshop.machine.phase("building", f"for {platform}"):
                     made = plan.make(workshop.maker, bodies, workshop.machine)
@@ -121,47 +118,6 @@ def make_image(
             Lock(locks),
             whole if len(whole) == len(grounds) else (),
         )
-
-
-def _lock_key(request: "BuildRequest", platform: Platform, plan: PlatformBuild) -> str:
-    """The key of the layers of a lock on its base, as far as they do not depend on the repository's files."""
-    options = request.options
-    return state_key(
-        "lock",
-        Lock({platform: plan.lock}).to_text(),
-        str(plan.base.digest),
-        [repr(layer.accounts) for layer in request.asks.layers],
-        [str(options.compression), options.max_layers],
-    )
-
-
-@contextlib.contextmanager
-def _pushed_ahead(
-    request: "BuildRequest", remote: Remote, store: Store, cache: "SharedCache | None"
-) -> Iterator[Callable[[MadeLayer], None]]:
-    """Where each layer goes as soon as it is made: to the cache that is written to, and to the first image's registry.
-
-    From one repository of a registry to another it is mounted.
-    """
-    written = cache.made if cache is not None else lambda _: None
-    if not request.options.push:
-
-        def noted(layer: MadeLayer) -> None:
-            written(layer)
-
-        yield noted
-        return
-    image = request.images[0]
-
-    def mounts(digest: Digest) -> Sequence[str]:
-        return cache.mounts(digest, image.registry) if cache is not None else ()
-
-    with PushAhead(remote.registries.repository(image), store, mount_from=mounts) as ahead:
-
-        def made(layer: MadeLayer) -> None:
-            ahead.add(layer, after=written(layer))
-
-        yield made
 
 
 class Workshop:

@@ -1,5 +1,6 @@
 """The conductors of ``ocibuild plan`` and ``ocibuild lock``: what a build would do, without fetching a package."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from ocibuild.plan.plan import BuildPlan, PlannedLayer, PlannedPackage
 from ocibuild.store.store import Store
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.build import BuildRequest
+from ocibuild.work.building import open_cache
 from ocibuild.work.image_stack import conda_layers
 from ocibuild.work.machine import Machine
 from ocibuild.work.make import Workshop
@@ -28,8 +30,19 @@ def plan_build(
     request: BuildRequest, *, store: Store, environment: Mapping[str, str], events: EventSink
 ) -> list[BuildPlan]:
     """The plan of each platform. Bases and package lists are read; of packages only what tells their scripts."""
-    with open_remote(environment=environment, store=store, events=events, access=request.access) as remote:
-        workshop = Workshop(request, Machine(store, remote, environment, events), runs_steps=False, builds=False)
+    with contextlib.ExitStack() as stack:
+        cache = None
+        if request.cache is not None:
+            reading = replace(request.cache, writes=False)
+            opened = open_cache(request, reading, store=store, environment=environment, events=events)
+            cache = stack.enter_context(opened)
+            store = cache.store
+            cache.ask_image()
+        remote = stack.enter_context(
+            open_remote(environment=environment, store=store, events=events, access=request.access)
+        )
+        machine = Machine(store, remote, environment, events, cache=cache)
+        workshop = Workshop(request, machine, runs_steps=False, builds=False)
         plans = []
         for platform in request.platforms:
             build, resolution = workshop.plan(platform)
