@@ -45,7 +45,9 @@ def blobs_of(kind: str, value: Any, layers: frozenset[str]) -> list[str]:
     if kind.startswith(WHEEL_KIND):
         return [str(value[name]) for name in ("wheel", "changes") if value[name]]
     if kind.startswith("frame-"):
-        return [str(blob) for blob in value["blobs"] if blob not in layers]
+        pieces = [piece for ground in value["grounds"] for piece in (ground.get("steps") or {}).get("pieces", ())]
+        folders = [str(place) for _, kind, place in pieces if kind == "folders"]
+        return [*folders, *(str(blob) for blob in value["blobs"] if blob not in layers)]
     return []
 
 

@@ -40,7 +40,8 @@ def layer_table(
 
 def fetch_layer(source: ImageSource | None, layer: Descriptor, *, store: Store, events: EventSink, where: str) -> None:
     """Bring a layer's blob into the store; an ImageError where it is not there and there is no source to ask."""
-    if layer.digest in store.blobs:
+    with contextlib.suppress(FileNotFoundError):
+        store.blobs.bring(layer.digest)
         return
     if source is None:
         raise ImageError(f"{where}: layer {layer.digest} is not in the store any more", hint="build again")

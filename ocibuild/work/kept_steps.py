@@ -1,11 +1,13 @@
 """The steps of an image as a frame remembers them: who they run as, and what they run on."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Self
 
 from ocibuild.core.digest import Digest
+from ocibuild.core.errors import MachineError
 from ocibuild.core.events import EventSink
 from ocibuild.core.platform import Platform
 from ocibuild.core.step import Step
@@ -120,7 +122,8 @@ def begin_steps(
     below = Below(kept.diff_ids, kept.layers, kept.pieces.lower(store=store, events=events))
     settings = StepSettings.of(options, kept.platform, environment)
     runner = StepRunner(store, events, environment, maker, kept.platform, settings, kept.environment, kept.homes, cache)
-    runner.choosing(kept.steps[0][0])
+    with contextlib.suppress(MachineError):  # told where a step has to run: what came of it may be known
+        runner.choosing(kept.steps[0][0])
 
     def run(source: MadeLayer, source_time: int) -> list[MadeLayer] | None:
         made: list[MadeLayer] = []

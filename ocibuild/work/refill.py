@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ocibuild.core.clock import rfc3339
@@ -94,6 +94,8 @@ def refill(
         budget=MemoryBudget.of_process(options.memory_bytes),
         events=events,
         workers=options.jobs or os.cpu_count(),
+        on_made=_noting(cache),
+        cache=cache,
     ) as maker:
         made = []
         for ground in frame.grounds:
@@ -118,6 +120,16 @@ def refill(
     document = ImageIndex.of(dict(zip(platforms, images, strict=True)), platforms=platforms).document()
     store.blobs.add(document.content)
     return document.descriptor
+
+
+def _noting(cache: SharedCache | None) -> Callable[[MadeLayer], None]:
+    """Tells the cache of layers that are made."""
+
+    def note(layer: MadeLayer) -> None:
+        if cache is not None:
+            cache.made(layer)
+
+    return note
 
 
 def _recipe(tree: SourceTree, ground: Ground, source_time: int) -> LayerRecipe:
