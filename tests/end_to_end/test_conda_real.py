@@ -23,6 +23,8 @@ test -x "$PREFIX/bin/python"
 "$PREFIX/bin/python" -c "import numpy, sys; print(sys.prefix, numpy.__name__)" > "$PREFIX/share/linked"
 echo "$PKG_NAME $PKG_VERSION $PKG_BUILDNUM" >> "$PREFIX/share/linked"
 """
+SIX_DIGEST = "8abb2f1d86890a2dfb989f9a77cfcfd3e47c2a354b01111771326f8aa26e0254"
+SIX_URL = "https://files.pythonhosted.org/packages/d9/5a/x/six-1.16.0-py2.py3-none-any.whl"
 CONDA = f"""\
 #!{PLACEHOLDER}/bin/python
 import os, sys
@@ -111,6 +113,34 @@ def test_pip_replaces_what_conda_brings_only_where_it_may(warm: Program, channel
         f"{SITE}/idna-3.6.dist-info",
         "idna==3.6",
     ]
+
+
+def test_a_lock_says_what_the_image_holds(warm: Program, channel: Path, tmp_path: Path) -> None:
+    """A conda-lock.yml, with packages of both kinds; environment.yml, which asks for more, is not solved."""
+    packages = []
+    for subdir in ("linux-64", "noarch"):
+        tables = json.loads((channel / subdir / "repodata.json").read_bytes())
+        for name, record in {**tables["packages"], **tables["packages.conda"]}.items():
+            if record["name"] in ("python", "python_abi", "tzdata", "libs-mini", "numpy"):
+                url = (channel / subdir / name).as_uri()
+                packages.append(locked_as(record["name"], record["version"], "conda", url, record["sha256"]))
+    packages.append(locked_as("six", "1.16.0", "pip", SIX_URL, SIX_DIGEST))
+    metadata = {"content_hash": {"linux-64": "0"}, "channels": [], "platforms": ["linux-64"], "sources": []}
+    source = environment(tmp_path / "source", channel, "- nothing-that-there-is\n")
+    (source / "conda-lock.yml").write_text(json.dumps({"version": 1, "metadata": metadata, "package": packages}))
+    image = "localhost/conda/lock:1"
+    warm.result("build", source, "-t", image)
+    code = "import numpy, os, six; print(six.__version__, numpy.ones(2).sum(), os.environ['FROM_FILE'])"
+    assert said(warm, image, "python", "-c", code) == ["1.16.0 2.0 here"]
+    error = warm.error("plan", source, "--platform", "linux/arm64", "--base", "scratch", code=3)
+    assert "conda-lock.yml: it is for linux-64, and not for linux-aarch64" in error
+
+
+def locked_as(name: str, version: str, manager: str, url: str, sha256: str) -> dict[str, object]:
+    return {
+        "name": name, "version": version, "manager": manager, "platform": "linux-64", "dependencies": {}, "url": url,
+        "hash": {"sha256": sha256}, "category": "main", "optional": False,
+    }  # fmt: skip
 
 
 def test_a_python_that_the_base_does_not_have_is_condas(warm: Program, channel: Path, tmp_path: Path) -> None:

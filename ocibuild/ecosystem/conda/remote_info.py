@@ -88,13 +88,14 @@ def _read(
             return _facts_of(path, package)
         except OSError as error:
             raise map_os_error(error, attempted=f"reading {path} for {package.identity}") from error
-    if package.size_bytes is not None:
-        try:
-            remote = io.BufferedReader(_RemoteFile(http, url, package.size_bytes, package.identity), _BLOCK_BYTES)
+    try:
+        size_bytes = package.size_bytes or fetch_range(http, url, start_bytes=0, length_bytes=1).total_bytes
+        if size_bytes is not None:  # locks of other tools may not say it
+            remote = io.BufferedReader(_RemoteFile(http, url, size_bytes, package.identity), _BLOCK_BYTES)
             return _facts_of(cast("BinaryIO", remote), package)
-        except NetworkError as error:
-            if error.status != _OK:
-                raise
+    except NetworkError as error:
+        if error.status != _OK:
+            raise
     return _facts_of(fetch(package), package)
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -73,6 +74,14 @@ def test_a_conda_file_is_read_from_its_ends(http: HttpClient, tmp_path: Path) ->
         assert len(server.requests) == asked, "remembered by the package's digest"
     assert rig.fetched == 0
     assert rig.package.digest not in rig.store.blobs
+
+
+def test_a_size_that_is_not_known_is_asked_for(http: HttpClient, tmp_path: Path) -> None:
+    rig = Rig(http, tmp_path, made(tmp_path, ".conda"))
+    rig.package = replace(rig.package, size_bytes=None)
+    with RepositoryServer({rig.package.path: rig.data}) as server:
+        assert rig.read(server.url) == FACTS
+    assert rig.fetched == 0
 
 
 def test_metadata_of_any_size_is_read(http: HttpClient, tmp_path: Path) -> None:
