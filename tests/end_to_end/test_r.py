@@ -1,7 +1,9 @@
 """Repositories that ask for R packages, from a small CRAN on loopback that behaves as Posit's."""
 
+import contextlib
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,7 +14,7 @@ import pytest
 from tests.end_to_end.conftest import Program, repository
 from tests.support.apt_repository import make_deb
 from tests.support.r_repository import RRepository, posit_imitation
-from tests.support.scripted_server import Reply, ScriptedServer
+from tests.support.scripted_server import Reply, Request, ScriptedServer
 from tests.support.tiny_system import TinySystem
 
 LIBRARY = "usr/local/lib/R/site-library"
@@ -309,6 +311,31 @@ manager.shutdown_kernel(now=True)
 """
 
 
+@contextlib.contextmanager
+def vendor(folder: Path) -> Iterator[Path]:
+    """The layer of RStudio, with made-up packages on loopback in the place of its vendor's files."""
+    programs = {"usr/lib/rstudio-server/bin/rserver": b"#!/bin/sh\necho served\n"}
+    mode = {"usr/lib/rstudio-server/bin/rserver": (0o755, 0, 0)}
+    debs = {
+        "rstudio-server": make_deb("rstudio-server", files=programs, owners=mode).data,
+        "shiny-server": make_deb("shiny-server").data,
+    }
+
+    def answer(request: Request) -> Reply:
+        return Reply(body=debs[request.path.strip("/")])
+
+    shutil.copytree(Path(__file__).parents[2] / "layers/rstudio", folder / "rstudio")
+    toml = folder / "rstudio/layer.toml"
+    with ScriptedServer(answer) as server:
+        text = toml.read_text()
+        for name, variable in (("rstudio-server", "RSTUDIO"), ("shiny-server", "SHINY")):
+            digest = hashlib.sha256(debs[name]).hexdigest()
+            text = re.sub(rf'{variable}_URL = ".*"', f'{variable}_URL = "{server.url}/{name}"', text)
+            text = re.sub(rf'{variable}_SHA256 = ".*"', f'{variable}_SHA256 = "{digest}"', text)
+        toml.write_text(text)
+        yield folder / "rstudio"
+
+
 @pytest.mark.network
 @pytest.mark.slow
 def test_an_r_repository_in_jupyter(warm: Program, cran: RRepository, tmp_path: Path) -> None:
@@ -326,11 +353,17 @@ def test_an_r_repository_in_jupyter(warm: Program, cran: RRepository, tmp_path: 
     (source / "install.R").write_text(
         'install.packages("tinybase")\nwriteLines(as.character(getOption("repos")), "repositories")\n'
     )
-    with posit_imitation(cran, days=(DAY,)) as server:
+    with posit_imitation(cran, days=(DAY,)) as server, vendor(tmp_path) as layer:
         program = Program(warm.store, {"OCIBUILD_R_REPOSITORY": f"{server.url}/cran"})
-        program.result("build", source, "-t", "tests/r", "--profile", "binder")
+        program.result("build", source, "-t", "tests/r", "--profile", "binder", "--layer", layer)
     answer = program.result("run", "tests/r", "python3", "ask.py")
     assert answer == "['ir', 'python3']\n6"
+    assert (
+        program.result(
+            "run", "tests/r", "sh", "-c", "/usr/lib/rstudio-server/bin/rserver; stat -c %U /var/log/shiny-server.log"
+        )
+        == "served\njovyan"
+    )
     code = (
         'p <- function(n) packageDescription(n)[c("Version", "Built")]; '
         'cat(find.package(c("tinybase", "tinyhead", "mine")), readLines("repositories"), p("tinyhead")$Built, sep = "\\n")'
