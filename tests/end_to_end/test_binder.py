@@ -57,33 +57,12 @@ CASES = {
     "nothing": Case({"README.md": "hi"}, "cat README.md; node --version | cut -c1-3; id -un", "hiv24\njovyan\n"),
     "requirements": Case({"requirements.txt": "six==1.16.0\n"}, SIX_VERSION, "1.16.0\n"),
     "utf-16": Case({"requirements.txt": "\ufeffsix==1.16.0\n".encode("utf-16-le")}, SIX_VERSION, "1.16.0\n"),
-    "start and postBuild": Case(
-        {
-            "binder/start": '#!/bin/bash\nexport FROM_START="$PWD"\nexec "$@"\n',
-            "binder/postBuild": '#!/bin/bash\nset -e\ngcc --version >/dev/null\necho "$NB_USER $REPO_DIR" > built\n',
-            "requirements.txt": "not a requirement\n",
-        },
-        'cat built; echo "$FROM_START"; stat -c %U built',
-        "jovyan /home/jovyan\n/home/jovyan\njovyan\n",
-    ),
     "older notebook": Case({"requirements.txt": "notebook<7\n"}, "jupyter notebook --version | cut -d. -f1", "6\n"),
     "older jupyterlab": Case({"requirements.txt": "jupyterlab<4\n"}, "jupyter lab --version | cut -d. -f1", "3\n"),
     "older dependency": Case(
         {"requirements.txt": "tornado==6.4\n"}, 'python -c "import tornado; print(tornado.version)"', "6.4\n"
     ),
     "Pipfile": Case({"Pipfile": '[packages]\nsix = "==1.16.0"\n'}, SIX_VERSION, "1.16.0\n"),
-    "local references": Case(
-        {
-            "requirements.txt": "-r more.txt\n-e .\n",
-            "more.txt": "idna\n",
-            "pyproject.toml": PROJECT,
-            "rain.py": '"""Rain."""\n__version__ = "1.5"\n',
-            "notes.txt": "private",
-            ".containerignore": "*.txt\n!more.txt\n",
-        },
-        "ls *.txt; cd / && python -c 'import idna, rain; print(rain.__file__)'",
-        "more.txt\n/home/jovyan/rain.py\n",
-    ),
     "checkout": Case(
         {"a.txt": "a", ".git": b""},
         "git status --porcelain --untracked-files=no; git log --format=%s; git remote get-url origin; whoami",
@@ -91,13 +70,7 @@ CASES = {
     ),
     "Pipfile.lock": Case({"Pipfile.lock": PIPFILE_LOCK, "Pipfile": "[packages]\nsix = '*'\n"}, SIX_VERSION, "1.16.0\n"),
     "uv.lock": Case({"uv.lock": UV_LOCK, "pyproject.toml": "[project]\nname='rain'\nversion='1'\n"}, SIX_VERSION, "1.16.0\n"),
-    "package": Case(
-        {"pyproject.toml": PROJECT, "rain.py": '"""Rain."""\n__version__ = "1.5"\n'},
-        "cd / && python -c 'import rain; print(rain.__version__)'",
-        "1.5\n",
-    ),
     "apt.txt": Case({"apt.txt": "jq  # reads JSON\n\ntree\n"}, "echo '{}' | jq -c . && tree --version | cut -c1-4", "{}\ntree\n"),
-    "runtime.txt": Case({"runtime.txt": "python-3.13"}, "python --version | cut -d. -f1,2", "Python 3.13\n"),
     "another place": Case(
         {"a.txt": "a", "data/b.txt": "b", ".dockerignore": "data\n"},
         'pwd; ls; echo "$REPO_DIR $HOME"; touch new',
@@ -112,18 +85,46 @@ CASES = {
         ("--user-name", "alice", "--user-id", "1234"),
         folder="/home/alice",
     ),
-    "appendix": Case(
-        {"a.txt": "a"},
-        'cat /etc/appended; echo "$BINDER_URL"; id -un',
-        "root\nhttps://binder.example.org\njovyan\n",
-        ("--appendix", "USER root\nENV BINDER_URL=https://binder.example.org\nRUN id -un > /etc/appended\nUSER $NB_USER\n"),
-    ),
     "composed": Case(
         {"Dockerfile": "FROM x\n", "Pipfile": '[packages]\nsix = "==1.16.0"\n', "requirements.txt": "idna\n"},
         SIX_VERSION + " && python -c 'import idna'",
         "1.16.0\n",
         ("--compose",),
     ),
+    # Code runs while these are built: their images have compilers, and share a root.
+    "appendix": Case(
+        {"a.txt": "a"},
+        'cat /etc/appended; echo "$BINDER_URL"; id -un',
+        "root\nhttps://binder.example.org\njovyan\n",
+        ("--appendix", "USER root\nENV BINDER_URL=https://binder.example.org\nRUN id -un > /etc/appended\nUSER $NB_USER\n"),
+    ),
+    "start and postBuild": Case(
+        {
+            "binder/start": '#!/bin/bash\nexport FROM_START="$PWD"\nexec "$@"\n',
+            "binder/postBuild": '#!/bin/bash\nset -e\ngcc --version >/dev/null\necho "$NB_USER $REPO_DIR" > built\n',
+            "requirements.txt": "not a requirement\n",
+        },
+        'cat built; echo "$FROM_START"; stat -c %U built',
+        "jovyan /home/jovyan\n/home/jovyan\njovyan\n",
+    ),
+    "package": Case(
+        {"pyproject.toml": PROJECT, "rain.py": '"""Rain."""\n__version__ = "1.5"\n'},
+        "cd / && python -c 'import rain; print(rain.__version__)'",
+        "1.5\n",
+    ),
+    "local references": Case(
+        {
+            "requirements.txt": "-r more.txt\n-e .\n",
+            "more.txt": "idna\n",
+            "pyproject.toml": PROJECT,
+            "rain.py": '"""Rain."""\n__version__ = "1.5"\n',
+            "notes.txt": "private",
+            ".containerignore": "*.txt\n!more.txt\n",
+        },
+        "ls *.txt; cd / && python -c 'import idna, rain; print(rain.__file__)'",
+        "more.txt\n/home/jovyan/rain.py\n",
+    ),
+    "runtime.txt": Case({"runtime.txt": "python-3.13"}, "python --version | cut -d. -f1,2", "Python 3.13\n"),
 }  # fmt: skip
 
 
