@@ -6,9 +6,9 @@ as it stays unique.
 
 import argparse
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
 
 from ocibuild.core.errors import UsageError
 
@@ -24,6 +24,18 @@ _WITHOUT_MEANING = {
     "publish": "--publish: ports are the machine's own",
     "clean": "--clean: there is no clone to keep or remove",
 }
+_TRAITS = {
+    "base_image": "base_image",
+    "platform": "platform",
+    "appendix": "appendix",
+    "subdir": "subdir",
+    "ref": "ref",
+    "user_name": "user_name",
+    "user_id": "user_id",
+    "target_repo_dir": "target_repo_dir",
+    "output_image_spec": "image_name",
+}
+"""Traits of the class Repo2Docker, and the arguments that they are; those of the command line win."""
 _TRAITS_WITHOUT_MEANING = "{}: it is about Docker, or about how repo2docker works inside"
 
 
@@ -57,6 +69,24 @@ class Arguments:
     platform: str | None = None
     unused: tuple[str, ...] = ()
 
+    def with_traits(self, traits: Mapping[str, str], *, written: str) -> "Arguments":
+        """These with what traits (``Repo2Docker.base_image`` -> text) set and nothing set before.
+
+        ``written`` is the form of a trait where it was found, with ``{}`` for its name, for what has no meaning. A
+        UsageError for a user id that is none.
+        """
+        values: dict[str, Any] = {}
+        unused = []
+        for name, text in traits.items():
+            argument = _TRAITS.get(name.removeprefix("Repo2Docker."), "")
+            if not argument:
+                unused.append(_TRAITS_WITHOUT_MEANING.format(written.format(name)))
+            elif argument == "user_id" and not text.isdecimal():
+                raise UsageError(f"{written.format(name)}: {text!r} is no user id")
+            elif getattr(self, argument) is None:
+                values[argument] = int(text) if argument == "user_id" else text
+        return replace(self, **values, unused=(*self.unused, *unused))
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -71,8 +101,6 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
     words, traits = _without_traits(words)
     values = vars(_parser().parse_args(words))
     unused = [why for name, why in _WITHOUT_MEANING.items() if values.pop(name) not in (None, False, [])]
-    known = {name: traits.pop(f"Repo2Docker.{name}", None) for name in ("base_image", "platform", "appendix", "subdir")}
-    unused += [_TRAITS_WITHOUT_MEANING.format(f"--{name}") for name in traits]
     builds, runs, pushes = values["builds"], values["runs"], values["pushes"]
     if values["command"] and not runs:
         raise UsageError("a command is given, and --no-run", hint="leave one of them out")
@@ -83,11 +111,11 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
         command=tuple(values["command"]),
         ref=values["ref"],
         image_name=values["image_name"],
-        subdir=values["subdir"] or known["subdir"],
+        subdir=values["subdir"],
         target_repo_dir=values["target_repo_dir"],
         user_id=values["user_id"],
         user_name=values["user_name"],
-        appendix=values["appendix"] or known["appendix"],
+        appendix=values["appendix"],
         labels=tuple(values["labels"]),
         environment=tuple(values["environment"]),
         volumes=tuple(values["volumes"]),
@@ -98,10 +126,8 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
         json_logs=values["json_logs"],
         is_debug=values["is_debug"],
         config_file=values["config_file"],
-        base_image=known["base_image"],
-        platform=known["platform"],
         unused=tuple(unused),
-    )
+    ).with_traits(traits, written="--{}")
 
 
 def _without_traits(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:

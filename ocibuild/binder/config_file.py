@@ -12,7 +12,7 @@ __all__ = ["read_config"]
 def read_config(file: Path) -> tuple[Mapping[str, str], tuple[str, ...]]:
     """The texts that the file assigns (``Repo2Docker.base_image`` -> text), and sentences on what is not taken.
 
-    It is a program of Python; only assignments ``c.Class.name = "text"`` count, and nothing of it is run. A
+    It is a program of Python; only assignments ``c.Class.name = "text"`` (or a number) count, nothing of it is run. A
     RepositoryError names the line where it is no Python.
     """
     try:
@@ -29,7 +29,9 @@ def read_config(file: Path) -> tuple[Mapping[str, str], tuple[str, ...]]:
         if found is not None:
             texts[found[0]] = found[1]
         elif not isinstance(statement, (ast.Import, ast.ImportFrom)) and not _is_text(statement):
-            others.append(f"{file}:{statement.lineno}: only c.Class.name = 'text' is taken from a configuration")
+            others.append(
+                f"{file}:{statement.lineno}: only c.Class.name = 'text' or a number is taken from a configuration"
+            )
     return texts, tuple(others)
 
 
@@ -37,9 +39,9 @@ def _assignment(statement: ast.stmt) -> tuple[str, str] | None:
     match statement:
         case ast.Assign(
             targets=[ast.Attribute(value=ast.Attribute(value=ast.Name(id="c"), attr=trait_class), attr=name)],
-            value=ast.Constant(value=str(text)),
-        ):
-            return f"{trait_class}.{name}", text
+            value=ast.Constant(value=(str() | int()) as value),
+        ) if not isinstance(value, bool):
+            return f"{trait_class}.{name}", str(value)
         case _:
             return None
 

@@ -82,14 +82,8 @@ class Repo2docker:
         if file is None:
             return arguments
         texts, unused = read_config(file)
-        return replace(
-            arguments,
-            base_image=arguments.base_image or texts.get("Repo2Docker.base_image"),
-            platform=arguments.platform or texts.get("Repo2Docker.platform"),
-            appendix=arguments.appendix or texts.get("Repo2Docker.appendix"),
-            subdir=arguments.subdir or texts.get("Repo2Docker.subdir"),
-            unused=(*arguments.unused, *unused),
-        )
+        configured = arguments.with_traits(texts, written=f"{file}: c.{{}}")
+        return replace(configured, unused=(*configured.unused, *unused))
 
     def _options(self, arguments: Arguments, source: Source) -> BuildOptions:
         is_root = os.geteuid() == 0

@@ -27,6 +27,16 @@ def test_traits_and_what_has_no_meaning() -> None:
     assert [why.partition(":")[0] for why in arguments.unused] == ["--cache-from", "--build-arg", "--DockerEngine.x"]
 
 
+def test_traits_say_what_arguments_leave_unsaid() -> None:
+    arguments = parse_arguments(["--Repo2Docker.user_id=7", "--Repo2Docker.user_name=ann", "--user-name=bob", "."])
+    assert (arguments.user_id, arguments.user_name) == (7, "bob")
+    more = arguments.with_traits({"Repo2Docker.output_image_spec": "a:1", "DockerEngine.x": "1"}, written="c.py: c.{}")
+    assert more.image_name == "a:1"
+    assert more.unused == ("c.py: c.DockerEngine.x: it is about Docker, or about how repo2docker works inside",)
+    with pytest.raises(UsageError, match="'x' is no user id"):
+        parse_arguments(["--Repo2Docker.user_id=x", "."])
+
+
 def test_a_command_and_what_it_takes() -> None:
     arguments = parse_arguments(["-e", "A=1", "-v", "a:b", "-E", ".", "python", "-c", "--ref"])
     assert arguments.command == ("python", "-c", "--ref")
