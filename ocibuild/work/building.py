@@ -1,5 +1,6 @@
 """The conductor of ``ocibuild build``: from what is to be built to an image that is written and pushed."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Mapping
@@ -99,7 +100,8 @@ def _built(
         with store.turn("build", request.key, on_wait=lambda: events(waiting)) as waited:
             if waited:
                 known, _ = _recalled(request, cache, store=store, environment=environment, events=events)
-            known = known or _made(request, cache, store=store, environment=environment, events=events)
+            if known is None:
+                known = _made_in_turn(request, cache, store=store, environment=environment, events=events)
     _keep_lock(request, store.blobs.read(known.lock))
     deliver(request, known.descriptor, known.base, cache, store=store, environment=environment, events=events)
     return BuildOutcome(known.descriptor, is_new=is_new)
@@ -127,6 +129,22 @@ def _recalled(
     if known is None and cache is not None and cache.ask_image():
         known = again()
     return known, True
+
+
+def _made_in_turn(
+    request: BuildRequest,
+    cache: "SharedCache | None",
+    *,
+    store: Store,
+    environment: Mapping[str, str],
+    events: EventSink,
+) -> RememberedBuild:
+    """Make the image, or take what another machine has made for the cache that both write to."""
+    with cache.turn() if cache is not None else contextlib.nullcontext(False) as is_made:
+        known = None
+        if is_made:
+            known, _ = _recalled(request, cache, store=store, environment=environment, events=events)
+        return known or _made(request, cache, store=store, environment=environment, events=events)
 
 
 def _made(

@@ -73,6 +73,23 @@ class CacheReader:
                 self.misses += not self._asked[tag]
             return self._asked[tag]
 
+    def ask_again(self, kind: str, key: str) -> bool:
+        """As :meth:`ask`, whatever was answered before."""
+        with self._lock:
+            if not self._asked.get(entry_tag(kind, key)):
+                self._asked.pop(entry_tag(kind, key), None)
+        return self.ask(kind, key)
+
+    def word(self, kind: str, key: str) -> str | None:
+        """The word of an entry in the first cache that holds nothing else; None where there is none to be had."""
+        for place in self._places[:1]:
+            with contextlib.suppress(OcibuildError):
+                found = read_entry(
+                    self._registries().source(replace(place, tag=entry_tag(kind, key))), kind=kind, key=key
+                )
+                return None if found is None else str(found[0].inputs.get("word", ""))
+        return None
+
     def ask_all(self, questions: Iterable[tuple[str, str]]) -> list[bool]:
         """As :meth:`ask`, several at once."""
         questions = list(questions)

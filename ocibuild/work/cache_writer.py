@@ -95,6 +95,11 @@ class CacheWriter:
         """Write all that this process has used or found, with the layers that the cache has, as one entry."""
         self._submit(lambda: self._write_bundle(kind, key, also))
 
+    def put_word(self, kind: str, key: str, word: str) -> None:
+        """Write an entry that holds nothing but a word, at once. Raises what a registry raises."""
+        if self._is_open:
+            write_entry(self._repository(), self._entry(kind, key, (), {"word": word}), Bundle())
+
     def has(self, digest: Digest) -> bool:
         """Whether the cache has this layer, as far as this process knows."""
         return digest in self._known

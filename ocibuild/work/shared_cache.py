@@ -9,7 +9,7 @@ written.
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from types import TracebackType
@@ -26,6 +26,7 @@ from ocibuild.work.cache_settings import CacheSettings, cache_name
 if TYPE_CHECKING:
     from ocibuild.work.access import RegistryAccess
     from ocibuild.work.cache_reader import CacheReader
+    from ocibuild.work.cache_turn import CacheTurn
     from ocibuild.work.cache_writer import CacheWriter
     from ocibuild.work.layers import MadeLayer
     from ocibuild.work.remote import Remote
@@ -35,6 +36,7 @@ __all__ = ["ASKED_KIND", "CONFINED_RUNGS", "LOCK_KIND", "USE_KIND", "SharedCache
 ASKED_KIND, LOCK_KIND = "asked", "lock"
 """Kinds of entries that answer a whole image, but for the repository's own files: by what is asked, and by its lock."""
 
+_MAKING_KIND = "making"
 CONFINED_RUNGS = frozenset({"sub-ids", "one-id"})
 """The rungs on which a step cannot reach what this process can."""
 
@@ -72,6 +74,7 @@ class SharedCache:
         self._opened: Remote | None = None
         self._read: CacheReader | None = None
         self._write: CacheWriter | None = None
+        self._turn: CacheTurn | None = None
         self._locks: list[tuple[str, str]] = []
         self._used_bytes = 0
         self._used: set[Digest] = set()
@@ -144,6 +147,26 @@ class SharedCache:
         writer = self._writer()
         return writer is not None and not writer.has_bundle(ASKED_KIND, self._key) and not self.ask_image()
 
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[bool]:
+        """The turn to make what is asked, among all that write to this cache; True where another one has made it."""
+        writer = self._writer()
+        if writer is None:
+            yield False
+            return
+        from ocibuild.work.cache_turn import CacheTurn  # noqa: PLC0415 - only builds that write take turns
+
+        reader = self._reader()
+        self._turn = CacheTurn(
+            lambda word: writer.put_word(_MAKING_KIND, self._key, word),
+            lambda: reader.word(_MAKING_KIND, self._key),
+            lambda: reader.ask_again(ASKED_KIND, self._key),
+            events=self._events,
+        )
+        with self._turn.taken() as is_made:
+            yield is_made
+            writer.settle()  # so that it is there when the turn ends
+
     def before_step(self, rung: str) -> None:
         """Let what was made so far be written before a step runs; the last that is, where the step is not confined."""
         writer = self._writer()
@@ -152,6 +175,9 @@ class SharedCache:
         writer.settle()
         if rung not in CONFINED_RUNGS:
             writer.add_bundle(ASKED_KIND, self._key, also=self._locks)
+            writer.settle()
+            if self._turn is not None:
+                self._turn.end()
             writer.close()
             self._events(Notice(f"nothing more is written to the cache {self._settings.names[0]}: steps run as {rung}"))
 

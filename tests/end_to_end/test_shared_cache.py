@@ -317,6 +317,23 @@ def test_ten_builds_at_once_make_nothing_twice(program: Program, system: TinySys
     assert alone.result("build", sources[3], "--base", base) == digests[3]
 
 
+def test_builds_at_once_from_two_stores_make_nothing_twice(
+    program: Program, system: TinySystem, source: Path, names: tuple[str, str], tmp_path: Path
+) -> None:
+    base, other = system.base(program), fresh(tmp_path)
+    system.server.requests.clear()
+    rw = ("--cache", names[0], "--cache-mode", "rw", "-t", names[1], "--push", "-v")
+    builds = [started((program, other)[number % 2], source, *rw, base=base) for number in range(6)]
+    answers = [build.communicate(timeout=300) for build in builds]
+    assert [build.returncode for build in builds] == [0] * 6, answers
+    assert len({out for out, _ in answers}) == 1
+    fetched = [path for path in system.server.requests if path.endswith(".deb")]
+    assert len(fetched) == len(set(fetched)) == 2
+    made = [line.strip() for _, said in answers for line in said.splitlines() if line.strip().startswith("packing")]
+    assert [line for line in made if line != "packing source" and made.count(line) > 1] == []
+    assert_sound(other.store)
+
+
 @pytest.mark.network
 @pytest.mark.parametrize(("rung", "is_shared"), [("one-id", True), ("trap", False)])
 def test_what_a_step_made_is_shared_where_it_was_confined(
