@@ -8,22 +8,21 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ocibuild.core.asks import AptAsk, CondaAsks, Origin, PackageAsks, PipAsks
-from ocibuild.core.errors import MachineError, OcibuildError, RepositoryError
+from ocibuild.core.errors import OcibuildError, RepositoryError
 from ocibuild.core.package import Ecosystem
-from ocibuild.core.paths import DEFAULT_PATH
 from ocibuild.core.platform import Platform
 from ocibuild.core.r_asks import REPOSITORY_VARIABLE, RAsks
-from ocibuild.ecosystem.apt.database import DpkgDatabase
 from ocibuild.ecosystem.conda.channel import without_credentials
 from ocibuild.ecosystem.pip.source import PythonSource
-from ocibuild.ecosystem.pip.target import Libc, PythonTarget, debian_python, find_libc, find_python
+from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.ecosystem.r.target import RTarget
 from ocibuild.lock import Lock, PlatformLock
 from ocibuild.spec.options import BuildOptions
 from ocibuild.work.apt_resolution import DebianResolver
 from ocibuild.work.base import Base
 from ocibuild.work.bodies import PackageBodies
-from ocibuild.work.conda_resolution import CondaResolver, conda_python, provided_distributions
+from ocibuild.work.conda_resolution import CondaResolver, provided_distributions
+from ocibuild.work.image_python import ImagePython
 from ocibuild.work.machine import Machine
 from ocibuild.work.python_resolution import PythonResolver, unbuildable
 from ocibuild.work.r_resolution import RAnswer, RResolver
@@ -35,11 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["OnDebs", "Resolution", "Resolver"]
 
 _KIND = "resolution-1"
-_PYTHON_KIND = "python-1"
-_LIBC_KIND = "libc-1"
 _STATUS = "var/lib/dpkg/status"
 _DISTROLESS_STATUS = "var/lib/dpkg/status.d"
-_DEBIAN_PYTHON = "/usr/bin/python3"
 
 
 OnDebs = Callable[[PlatformLock, Mapping[str, str]], None]
@@ -203,7 +199,7 @@ class Resolver:
 
         Where something is asked of pip besides, it says of each package which Python distributions it brings.
         """
-        libc = self._libc(base)
+        libc = ImagePython(self.machine.store).libc(base)
         found = self.conda.resolve(asks.conda, base.platform, libc, folder=self.folder, options=self.options)
         pip = asks.pip.joined(found.pip)
         if not pip.is_empty:
@@ -291,86 +287,21 @@ class Resolver:
         return self.r.r_of(base, lock)
 
     def python_of(self, base: Base, lock: PlatformLock) -> PythonTarget:
-        """The Python that wheels are for: the lock's conda packages', else that of its Debian packages or the base.
-
-        A MachineError where there is none.
-        """
-        conda = [package for package in lock.packages if package.ecosystem is Ecosystem.CONDA]
-        if conda:
-            libc = self._libc(base)
-            target = None if libc is None else conda_python(conda, base.platform, libc)
-            if target is None:
-                raise MachineError(
-                    "packages are asked of pip, and the conda environment has no Python",
-                    hint="ask for python in environment.yml",
-                )
-            return target
-        debs = {package.name: package for package in lock.packages if package.ecosystem is Ecosystem.APT}
-        found = self._base_python(base)
-        if any(name.startswith("python3") for name in debs) and (found is None or found.interpreter == _DEBIAN_PYTHON):
-            versions = {each.name: each.version for each in DpkgDatabase.read(base.view).packages if each.has_files}
-            versions |= {name: package.version for name, package in debs.items()}
-            found = debian_python(versions, platform=base.platform) or found
-        if found is None:
-            raise MachineError(
-                f"the base {base.name} has no Python, and no Debian packages to get one from",
-                hint="choose a base with Python, or one of Debian's: --base apt:bookworm",
-            )
-        return found
+        """As of :meth:`ImagePython.of_image`."""
+        return ImagePython(self.machine.store).of_image(base, lock)
 
     def _python_asks(self, pip: PipAsks, base: Base) -> tuple[AptAsk, ...]:
         """Debian's python3, where something is asked of pip and the base has no Python."""
-        if pip.is_empty or self._base_python(base) is not None or _STATUS not in base.view:
+        if pip.is_empty or ImagePython(self.machine.store).of_base(base) is not None or _STATUS not in base.view:
             return ()
         origin = Origin(pip.files[0].path) if pip.files else pip.requirements[0][1]
         return (AptAsk("python3", origin),)
-
-    def _libc(self, base: Base) -> Libc | None:
-        """The base's C library; None where it has none that is known. Remembered like its Python."""
-        key = state_key("libc", str(base.digest))
-        value: Any = self.machine.store.records.get(_LIBC_KIND, key) if base.digest else None
-        if isinstance(value, dict) and "libc" in value:
-            return None if value["libc"] is None else Libc(*value["libc"])
-        try:
-            found = find_libc(base.view, platform=base.platform)
-        except MachineError:
-            found = None
-        if base.digest:
-            libc = None if found is None else [found.kind, found.major, found.minor]
-            self.machine.store.records.put(_LIBC_KIND, key, {"libc": libc})
-        return found
-
-    def _base_python(self, base: Base) -> PythonTarget | None:
-        """The base's own Python. Finding it may mean reading a layer, so it is remembered by the base's digest."""
-        path = base.config.environment.get("PATH", DEFAULT_PATH)
-        key = state_key("python", str(base.digest), path)
-        value: Any = self.machine.store.records.get(_PYTHON_KIND, key) if base.digest else None
-        if isinstance(value, dict) and "target" in value:
-            return _read_target(value["target"], base.platform)
-        found = find_python(base.view, path=path, platform=base.platform) if len(base.view) else None
-        if base.digest:
-            self.machine.store.records.put(_PYTHON_KIND, key, {"target": _write_target(found)})
-        return found
 
 
 def _why_no_debian(base: Base) -> str:
     if base.view.children(_DISTROLESS_STATUS):
         return "is distroless: it has no dpkg, and of its packages only a part"
     return "is no system of Debian's packages"
-
-
-def _write_target(target: PythonTarget | None) -> list[Any] | None:
-    if target is None:
-        return None
-    libc = [target.libc.kind, target.libc.major, target.libc.minor]
-    return [target.version, target.interpreter, target.executable, target.standard_library, libc]
-
-
-def _read_target(value: Any, platform: Platform) -> PythonTarget | None:
-    if value is None:
-        return None
-    version, interpreter, executable, standard_library, libc = value
-    return PythonTarget(version, interpreter, executable, standard_library, platform, Libc(*libc))
 
 
 def _read(value: Any, platform: Platform) -> Resolution | None:
