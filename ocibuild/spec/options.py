@@ -12,6 +12,7 @@ from ocibuild.core.asks import AptSourceAsk, StepAsk
 from ocibuild.core.errors import UsageError
 from ocibuild.core.platform import Platform
 from ocibuild.core.r_asks import RAsk, RPreference
+from ocibuild.core.reference import Reference
 from ocibuild.layer.compression import Compression
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "BuildOptions",
     "parse_age",
     "parse_archspec",
+    "parse_cache",
     "parse_cuda",
     "parse_date",
     "parse_folder",
@@ -222,6 +224,14 @@ def parse_secret(text: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*=.+", text) is None:
         raise UsageError(f"not a secret: {text!r}", hint="write ID=PATH, such as token=~/.token")
     return text
+
+
+def parse_cache(text: str) -> str:
+    """The repository of a cache, ``HOST/NAME``; a UsageError for anything else."""
+    reference = Reference.parse(text)
+    if reference.digest is not None or ":" in text.rpartition("/")[2]:
+        raise UsageError(f"a cache is a repository, without a tag: {text!r}", hint="write HOST/NAME")
+    return f"{reference.registry}/{reference.repository}"
 
 
 def parse_date(text: str) -> date:

@@ -19,6 +19,7 @@ from ocibuild.spec.options import (
     BuildOptions,
     parse_age,
     parse_archspec,
+    parse_cache,
     parse_cuda,
     parse_date,
     parse_folder,
@@ -184,7 +185,10 @@ class _Settings(TableReader):
         for key in table:
             if key != "from":
                 raise self.error(key, "no such option of [cache]", 'known: from, as in from = ["HOST/NAME"]')
-        return {"caches": self.texts("from", table.get("from", []))}
+        try:
+            return {"caches": tuple(map(parse_cache, self.texts("from", table.get("from", []))))}
+        except UsageError as error:
+            raise self.error("from", error.message, error.hint) from error
 
     def _apt(self, table: Mapping[str, Any]) -> dict[str, Any]:
         members: dict[str, Any] = {}

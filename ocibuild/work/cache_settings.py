@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ocibuild.core.errors import UsageError
 from ocibuild.core.reference import Reference
-from ocibuild.spec.options import BuildOptions
+from ocibuild.spec.options import BuildOptions, parse_cache
 
-__all__ = ["CacheSettings", "cache_name", "parse_cache"]
+__all__ = ["CacheSettings", "cache_name"]
 
 _VARIABLE, _MODE_VARIABLE = "OCIBUILD_CACHE", "OCIBUILD_CACHE_MODE"
 _MODES = ("ro", "rw")
@@ -54,18 +54,11 @@ class CacheSettings:
             raise UsageError("--cache-mode rw needs a cache to write to", hint="add --cache HOST/NAME")
         if (said.cache_username is None) != (said.cache_password_file is None):
             raise UsageError("--cache-username and --cache-password-file go together")
-        places = tuple(dict.fromkeys(map(parse_cache, texts if by_user else in_repository.caches)))
+        names = dict.fromkeys(map(parse_cache, texts if by_user else in_repository.caches))
+        places = tuple(map(Reference.parse, names))
         if not places:
             return None
         return cls(places, mode == "rw", said.cache_username, said.cache_password_file)
-
-
-def parse_cache(text: str) -> Reference:
-    """The repository of a cache, ``HOST/NAME``; a UsageError for anything else."""
-    reference = Reference.parse(text)
-    if reference.digest is not None or text.rpartition("/")[2].count(":"):
-        raise UsageError(f"a cache is a repository, without a tag: {text!r}", hint="write HOST/NAME")
-    return reference
 
 
 def cache_name(place: Reference) -> str:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ocibuild.core.events import EventSink
+from ocibuild.core.events import EventSink, Notice
 from ocibuild.core.package import Ecosystem
 from ocibuild.core.platform import Platform
 from ocibuild.core.step import Step
@@ -12,6 +12,7 @@ from ocibuild.ecosystem.apt.remote_control import remote_controls
 from ocibuild.lock import Lock
 from ocibuild.net.address import redacted
 from ocibuild.plan.plan import BuildPlan, PlannedLayer, PlannedPackage
+from ocibuild.store.claims import ClaimError
 from ocibuild.store.store import Store
 from ocibuild.work.bodies import PackageBodies
 from ocibuild.work.build import BuildRequest
@@ -30,6 +31,17 @@ def plan_build(
     request: BuildRequest, *, store: Store, environment: Mapping[str, str], events: EventSink
 ) -> list[BuildPlan]:
     """The plan of each platform. Bases and package lists are read; of packages only what tells their scripts."""
+    try:
+        return _planned(request, store=store, environment=environment, events=events)
+    except ClaimError as error:
+        events(Notice(f"{error.message}: the plan is made without shared caches", warning=True))
+    without = replace(request, cache=None)
+    return _planned(without, store=store, environment=environment, events=events)
+
+
+def _planned(
+    request: BuildRequest, *, store: Store, environment: Mapping[str, str], events: EventSink
+) -> list[BuildPlan]:
     with contextlib.ExitStack() as stack:
         cache = None
         if request.cache is not None:

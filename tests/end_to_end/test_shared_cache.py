@@ -161,6 +161,29 @@ def test_a_changed_package_costs_itself(
     assert [path for path in system.server.requests if path.endswith(".deb") and "hello" in path] == []
 
 
+def test_a_base_that_another_machine_has_read_is_not_read_again(
+    program: Program, system: TinySystem, registry: RegistryServer, source: Path, names: tuple[str, str], tmp_path: Path
+) -> None:
+    """Neither where all is asked that was asked before, nor where something else is asked on the same base."""
+    cache, image = names
+    base = image.replace("/app:", "/base:")
+    program.result("push", system.base(program), base)
+    layers = [layer["digest"] for layer in manifest_of(registry, base)["layers"]]
+    digest, _ = built(program, source, "-t", image, "--push", "--cache", cache, "--cache-mode", "rw", base=base)
+    asked(registry)
+    other = fresh(tmp_path)
+    assert built(other, source, "-t", f"{image}-2", "--push", "--cache", cache, base=base)[0] == digest
+    (source / "apt.txt").write_text("hello\n")
+    built(other, source, "-t", f"{image}-3", "--push", "--cache", cache, base=base)
+    read = [path.rpartition("/")[2] for method, path in asked(registry) if method == "GET" and "/blobs/" in path]
+    assert set(read) & set(layers) == set()
+
+
+def manifest_of(server: RegistryServer, image: str) -> Any:
+    name, _, tag = image.partition("/")[2].partition(":")
+    return json.loads(call(server, f"{name}/manifests/{tag}"))
+
+
 def test_without_a_cache_nothing_counts_that_one_said(
     program: Program, system: TinySystem, source: Path, names: tuple[str, str], filled: str, tmp_path: Path
 ) -> None:

@@ -45,6 +45,9 @@ url = "http://127.0.0.1/vendor"
 suite = "./"
 signed-by = "vendor.asc"
 pin-priority = 900
+
+[cache]
+from = ["registry.example.org/team/cache"]
 """
 
 
@@ -70,6 +73,7 @@ def test_every_option() -> None:
         "--no-index",
     )
     assert options.apt_recommends
+    assert (options.caches, options.cache_mode) == (("registry.example.org/team/cache",), None)
     (source,) = options.apt_sources
     assert (source.name, source.suite, source.signed_by, source.pin_priority) == ("vendor", "./", b"KEY", 900)
     assert str(source.origin) == "ocibuild.toml:30"
@@ -107,6 +111,8 @@ def test_every_option() -> None:
         (TEXT.replace("vendor.asc", "none.asc"), "none.asc does not exist"),
         (TEXT.replace('"./"', '"stable"'), "needs components"),
         ("[pip]\npre = true\n", "no such option of"),
+        ('[cache]\nmode = "rw"\n', ":2: mode: no such option of"),
+        ('[cache]\nfrom = "h.example/cache:tag"\n', ":2: from: a cache is a repository, without a tag"),
     ],
 )
 def test_what_is_wrong_is_named(text: str, message: str) -> None:
