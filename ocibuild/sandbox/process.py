@@ -151,7 +151,10 @@ class _Run:
                 if data and self._streams.output is not None:
                     self._streams.output(data)
             else:
-                data = self._control.recv(_CHUNK_BYTES)
+                try:
+                    data = self._control.recv(_CHUNK_BYTES)
+                except ConnectionResetError:  # it ended without taking a last signal; its report can be read next
+                    continue
                 self._report += data
             if not data:
                 self._poll.unregister(descriptor)

@@ -169,12 +169,13 @@ class StepRunner:
         self.events(Notice(f"{step.name} ({step.why}) is not run for {self.platform}, as asked", warning=True))
 
     @contextlib.contextmanager
-    def entered(self, step: Step, below: Below) -> Iterator[tuple[Rung, PreparedRoot]]:
+    def entered(self, step: Step, below: Below, *, can_be_skipped: bool = True) -> Iterator[tuple[Rung, PreparedRoot]]:
         """A root that holds ``below``, and the rung to run ``step`` in it.
 
-        A MachineError names the step and why it was to run, where nothing can run it here.
+        A MachineError names the step and why it was to run, where nothing can run it here; it says how to do without
+        those that ``can_be_skipped``.
         """
-        chosen = self.choosing(step)
+        chosen = self.choosing(step, can_be_skipped=can_be_skipped)
         chain = below.chain(self.store)
         rung = self._chosen(step, chosen)
         if self.cache is not None:
@@ -184,7 +185,7 @@ class StepRunner:
                 root.move(chain)
             yield rung, root
 
-    def choosing(self, step: Step) -> Future[Rung]:
+    def choosing(self, step: Step, *, can_be_skipped: bool = True) -> Future[Rung]:
         """The choice of a rung for the step: they are tried while other things are done.
 
         A MachineError where none need be tried.
@@ -192,9 +193,12 @@ class StepRunner:
         needed = f"{step.name} has to run ({step.why})"
         here = Platform.parse(host.machine())
         if self.platform.architecture != here.architecture:
+            otherwise = "ask for a version that need not be built (--skip-steps-on leaves steps out, no packages)"
+            if can_be_skipped:
+                otherwise = f"leave its steps out: --skip-steps-on {self.platform}"
             raise MachineError(
                 f"{needed}, and this machine cannot run programs of {self.platform}",
-                hint=f"build it on such a machine, or leave its steps out: --skip-steps-on {self.platform}",
+                hint=f"build it on such a machine, or {otherwise}",
             )
         if self.settings.sandbox == "none":
             raise MachineError(f"{needed}, and --sandbox none forbids it", hint="build without that option")

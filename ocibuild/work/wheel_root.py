@@ -40,5 +40,5 @@ class SandboxRoot:
             host_name=HOST_NAME,
         )
         # What it changes besides the mounts makes the root dirty, and the next to enter it finds it repaired.
-        with self.runner.entered(step, self.below()) as (rung, root):
+        with self.runner.entered(step, self.below(), can_be_skipped=False) as (rung, root):
             return rung.run(root.enter(), execution, Streams(output), owners=root.owners()).exit_code

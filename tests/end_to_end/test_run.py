@@ -105,12 +105,17 @@ def test_exit_codes_and_signals_pass_through(program: Program, image: str, sandb
         "trap 'echo got it; exit 3' TERM; echo up; while :; do sleep 0.1; done",
     ]
     environment = {**os.environ, "OCIBUILD_STORE": str(program.store)}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as started:
-        assert started.stdout is not None
-        assert started.stdout.readline() == "up\n"
-        started.send_signal(signal.SIGTERM)
-        assert started.stdout.read() == "got it\n"
-        assert started.wait() == 3
+    for is_of_timeout in (False, True):
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=is_of_timeout
+        ) as started:
+            assert started.stdout is not None
+            assert started.stdout.readline() == "up\n"
+            started.send_signal(signal.SIGTERM)
+            if is_of_timeout:  # timeout(1) sends it to the whole process group as well
+                os.killpg(started.pid, signal.SIGTERM)
+            assert started.stdout.read() == "got it\n"
+            assert started.wait() == 3
 
 
 def test_variables_of_a_file(program: Program, image: str, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_mode_that_was_left_changed_is_given_back(tmp_path: Path) -> None:
     with RunState.make(tmp_path / "state", facts(tmp_path), Execution(("true",)), {}):
         pass
     data = bytearray((tmp_path / "state").read_bytes())
-    header = 8384 + 4096 + 16
+    header = 8456 + 4096 + 16
     struct.pack_into("=II", data, header + 128 * 16, 1, 0o555)
     path = str(locked).encode()
     data[header + 128 * 16 + 8 : header + 128 * 16 + 8 + len(path)] = path
