@@ -40,7 +40,7 @@ _PUBLISHED_SECONDS = 86400
 class CacheWriter:
     """Writes to one cache, in threads of its own; nothing that fails here fails a build. Safe for several threads.
 
-    Layers of the repository's own files are never written. After :meth:`close` nothing is.
+    Layers of the repository's own files and packages are never written. After :meth:`close` nothing is.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class CacheWriter:
         self._pool = ThreadPoolExecutor(_MOST_AT_ONCE, "cache-write")
         self._futures: list[Future[None]] = []
         self._private: set[str] = set()
+        self._withheld: set[str] = set()
         self._seen: set[Digest] = set()
         self._lock = threading.Lock()
         self._is_open = True
@@ -71,7 +72,7 @@ class CacheWriter:
 
     def add_layer(self, layer: MadeLayer) -> "Future[None] | None":
         """Write a layer that was made; None where there is nothing to wait for."""
-        if layer.name in _PRIVATE_LAYERS:
+        if layer.name in _PRIVATE_LAYERS or not self._withheld.isdisjoint(layer.packages):
             self._private.update(fragment.key for fragment in layer.fragments)
             self._private.add(layer.key)
             return None
@@ -82,6 +83,10 @@ class CacheWriter:
         if digest in self._known and digest not in self._store.blobs:
             return None  # it is a cache's own
         return self._submit(lambda: self._write_layer(layer))
+
+    def withhold(self, packages: Iterable[str]) -> None:
+        """Write no layer of these packages, which are named as layers name them: they are the repository's own."""
+        self._withheld.update(packages)
 
     def add_record(self, kind: str, key: str) -> None:
         """Write a record as an entry of its own."""
@@ -173,8 +178,8 @@ class CacheWriter:
 
     def _write_record(self, kind: str, key: str) -> None:
         value = self._records.peek(kind, key)
-        if value is None or _is_local(value):
-            return
+        if value is None or _is_local(value) or (kind.startswith(WHEEL_KIND) and not value.get("is_of_index")):
+            return  # a wheel of a folder or a checkout is as private as they are
         entry = self._entry("record", record_key(kind, key), (), {"record": kind})
         bundle = self._bundle({(kind, key): value})
         if sum(map(len, bundle.blobs.values())) < _LARGEST_RECORD_BYTES:

@@ -97,6 +97,7 @@ def make_image(
             with workshop.bodies() as bodies:
                 plan, resolution = workshop.plan(platform, begin=bodies)
                 if cache is not None:
+                    cache.withhold(plan.local_packages)
                     cache.ask_lock(lock_key(request, platform, plan))
                 bodies.add_places(resolution.addresses, resolution.urls)
                 with workshop.machine.phase("building", f"for {platform}"):

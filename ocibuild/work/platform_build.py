@@ -163,9 +163,9 @@ class PlatformBuild:
         descriptor = assemble(
             self.base, layers, settings=self.settings, created=self.source_time, timed=timed, store=machine.store
         )
-        return MadePlatform(descriptor, None if self._reads_files else stack.ground)
+        return MadePlatform(descriptor, None if self.local_packages else stack.ground)
 
     @property
-    def _reads_files(self) -> bool:
-        """Whether packages depend on what the repository's files hold."""
-        return any(package.source.startswith(_LOCAL_SOURCES) for package in self.lock.packages)
+    def local_packages(self) -> list[LockedPackage]:
+        """The packages that may be of the repository's own files."""
+        return [package for package in self.lock.packages if package.source.startswith(_LOCAL_SOURCES)]

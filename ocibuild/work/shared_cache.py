@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ocibuild.core.digest import Digest
 from ocibuild.core.events import EventSink, Notice
+from ocibuild.core.package import LockedPackage
 from ocibuild.core.reference import Reference
 from ocibuild.store.claims import claiming_store
 from ocibuild.store.store import Store
@@ -132,6 +133,12 @@ class SharedCache:
         return tuple(place.repository for place in places if place.registry == registry)
 
     # Writing.
+
+    def withhold(self, packages: Iterable[LockedPackage]) -> None:
+        """Write nothing that holds these packages: they are the repository's own."""
+        writer = self._writer()
+        if writer is not None:
+            writer.withhold(f"{package.ecosystem} {package.identity}" for package in packages)
 
     def made(self, layer: "MadeLayer") -> "Future[None] | None":
         """Take note of a layer that is in the image; the write that has begun where it is to be written."""

@@ -110,6 +110,7 @@ class WheelRecords:
             "file_name": wheel.name,
             "built_with": json.dumps([_recorded(package) for package in packages], sort_keys=True),
             "changes": changes.hex if changes else "",
+            "is_of_index": source.is_of_index,
         }
         for key in self._keys(source, identity, is_pure="none-any" in wheel.name):
             self.store.records.put(_KIND, key, value)
