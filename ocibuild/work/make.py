@@ -14,6 +14,7 @@ from ocibuild.core.events import EventSink
 from ocibuild.core.package import Ecosystem
 from ocibuild.core.platform import Platform
 from ocibuild.core.step import Step
+from ocibuild.ecosystem.conda.configuration import machine_conda_settings
 from ocibuild.ecosystem.pip.configuration import machine_index_settings
 from ocibuild.ecosystem.pip.question import merged
 from ocibuild.ecosystem.pip.requirements_file import read_requirements
@@ -159,9 +160,12 @@ class Workshop:
             settings = machine_index_settings(machine.environment)
             requirements = read_requirements(request.asks.pip, folder=request.folder, variables=options.environment)
             python_http = python_http.reaching(merged(settings, requirements).reach)
-        self.clients = {Ecosystem.APT: debian.http, Ecosystem.PIP: python_http}
+        conda_http = machine.remote.http
+        if not request.asks.conda.is_empty:
+            conda_http = conda_http.reaching(machine_conda_settings(machine.environment).reach)
+        self.clients = {Ecosystem.APT: debian.http, Ecosystem.PIP: python_http, Ecosystem.CONDA: conda_http}
         self._headers: dict[Ecosystem, Mapping[str, str]] = {}
-        self.conda = CondaResolver(machine.store, machine.environment, machine.events, machine.remote.http)
+        self.conda = CondaResolver(machine.store, machine.environment, machine.events, conda_http)
         self._resolver: Resolver | LockedResolver = Resolver(
             machine,
             options,

@@ -1,5 +1,6 @@
 """Repositories with a conda environment, of a made channel: from environment.yml to an image."""
 
+import base64
 import json
 import shutil
 from collections.abc import Iterator
@@ -168,16 +169,21 @@ def test_another_platform(program: Program, system: TinySystem, server: Scripted
     assert (root / PREFIX / "share/arm").read_text() == "arm"
 
 
-def test_channels_mirrors_and_tokens_of_condarc(
-    program: Program, system: TinySystem, channels: Path, tmp_path: Path
+@pytest.mark.parametrize("kind", ["token", "login"])
+def test_channels_mirrors_and_credentials_of_condarc(
+    program: Program, system: TinySystem, channels: Path, tmp_path: Path, kind: str
 ) -> None:
     def allow(request: Request) -> bool:
-        return request.path.startswith("/t/s3cret/") or "faults" not in request.path
+        if kind == "token":
+            return request.path.startswith("/t/s3cret/")
+        return request.headers.get("authorization") == f"Basic {base64.b64encode(b'me:s3cret').decode()}"
 
     shutil.copytree(channels / "faults", channels / "t/s3cret/faults", dirs_exist_ok=True)
     with serving(channels, allow) as server:
+        login = server.url.replace("://", "://me:s3cret@")
+        mirror = f"{server.url}/t/s3cret/faults" if kind == "token" else f"{login}/faults"
         (tmp_path / ".condarc").write_text(
-            f"mirrored_channels: {{conda-forge: ['{server.url}/t/s3cret/faults']}}\nchannel_priority: strict\n"
+            f"mirrored_channels: {{conda-forge: ['{mirror}']}}\nchannel_priority: strict\n"
         )
         source = repository(tmp_path / "source", environment_yml="channels: [conda-forge]\ndependencies: [good]\n")
         base, lock = system.base(program), tmp_path / "lock"

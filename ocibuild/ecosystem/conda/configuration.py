@@ -13,6 +13,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ocibuild.core.errors import UsageError
+from ocibuild.net.reach import Reach
+from ocibuild.net.trust import Trust
 
 __all__ = ["ChannelPriority", "CondaSettings", "Credential", "machine_conda_settings", "read_conda_settings"]
 
@@ -59,6 +61,11 @@ class CondaSettings:
     def state(self) -> str:
         """All that may change what is resolved; it may hold credentials in addresses: for keys only."""
         return repr(replace(self, credentials=MappingProxyType({}), verifies_tls=True, is_offline=False))
+
+    @property
+    def reach(self) -> Reach:
+        """How channels and their packages are reached."""
+        return Reach() if self.verifies_tls else Reach(trusts={"": Trust(is_verified=False)})
 
     def over(self, other: "CondaSettings") -> "CondaSettings":
         """These settings with ``other``'s below them: lists one after the other, of two single values these'."""

@@ -44,6 +44,7 @@ auto_activate_base: false
     settings = read_conda_settings({"WHERE": "here"}, home=home, system=system)
     assert settings.channels == ("conda-forge", "https://host/team")
     assert settings.alias == "https://mirror/here"
+    assert not settings.reach.trust("https://mirror/here").is_verified
     assert dict(settings.custom) == {"bioconda": "https://other/here"}
     assert settings.mirrors["conda-forge"] == ("https://first/conda-forge", "https://second/conda-forge")
     assert dict(settings.multi) == {"ours": ("a", "b"), "defaults": ("https://mirror/pkgs/main",)}
