@@ -10,11 +10,14 @@ from ocibuild.store.store import Store
 __all__ = [
     "LAYER_KINDS",
     "LOCATION_KINDS",
+    "PUBLISHED_KIND",
     "SINGLE_KINDS",
     "WHEEL_KIND",
     "blobs_of",
     "is_better",
+    "is_published",
     "is_shared",
+    "published_key",
     "record_key",
 ]
 
@@ -26,11 +29,25 @@ SINGLE_KINDS = ("resolution-", "base-table-", "python-1", "libc-", WHEEL_KIND)
 
 _SHARED = ("fragment-table-", "frame-", *LAYER_KINDS, *LOCATION_KINDS, *SINGLE_KINDS)
 _SKEW_SECONDS = 300
+PUBLISHED_KIND = "cache-published-1"
+_PUBLISHED_SECONDS = 86400
+"""How long an entry that was written is taken to be there without looking."""
 
 
 def is_shared(kind: str) -> bool:
     """Whether records of this kind may be in an entry: what they say is true on every machine."""
     return kind.startswith(_SHARED)
+
+
+def published_key(cache: str, *words: str) -> str:
+    """The key of the record that tells that an entry of these words was written to the cache."""
+    return Digest.of(" ".join((cache, *words)).encode()).hex
+
+
+def is_published(store: Store, key: str, *, now: float) -> bool:
+    """Whether the entry of this key was written from here a while ago."""
+    value = store.records.get(PUBLISHED_KIND, key)
+    return isinstance(value, dict) and now - float(value.get("time", 0)) < _PUBLISHED_SECONDS
 
 
 def record_key(kind: str, key: str) -> str:

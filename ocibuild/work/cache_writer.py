@@ -21,7 +21,16 @@ from ocibuild.registry.content import BlobContent
 from ocibuild.registry.repository import Repository
 from ocibuild.store.claims import ClaimedRecords
 from ocibuild.store.store import Store
-from ocibuild.work.cache_records import LOCATION_KINDS, WHEEL_KIND, blobs_of, is_shared, record_key
+from ocibuild.work.cache_records import (
+    LOCATION_KINDS,
+    PUBLISHED_KIND,
+    WHEEL_KIND,
+    blobs_of,
+    is_published,
+    is_shared,
+    published_key,
+    record_key,
+)
 from ocibuild.work.fragments import TABLE_KIND
 from ocibuild.work.frame import EDITABLE_LAYER, SOURCE_LAYER
 from ocibuild.work.layer_cache import near_key, parts_key
@@ -32,9 +41,6 @@ __all__ = ["CacheWriter"]
 _MOST_AT_ONCE = 3
 _PRIVATE_LAYERS = frozenset({SOURCE_LAYER, EDITABLE_LAYER})
 _LARGEST_RECORD_BYTES = 32 << 20
-_PUBLISHED_KIND = "cache-published-1"
-_PUBLISHED_SECONDS = 86400
-"""How long an entry that was written is taken to be there without looking."""
 
 
 class CacheWriter:
@@ -92,10 +98,6 @@ class CacheWriter:
         """Write a record as an entry of its own."""
         self._submit(lambda: self._write_record(kind, key))
 
-    def has_bundle(self, kind: str, key: str) -> bool:
-        """Whether such an entry was written from here a while ago, as far as is remembered."""
-        return self._is_published(self._published(kind, key))
-
     def add_bundle(self, kind: str, key: str, *, also: Sequence[tuple[str, str]] = ()) -> None:
         """Write all that this process has used or found, with the layers that the cache has, as one entry."""
         self._submit(lambda: self._write_bundle(kind, key, also))
@@ -144,8 +146,8 @@ class CacheWriter:
         codec = _codec(layer.descriptor)
         value = self._records.peek(f"layer-{codec}", layer.key)
         cached = self._cached_layer(layer, value, codec)
-        published = self._published(codec, layer.key, str(layer.descriptor.digest))
-        if self._is_published(published):
+        published = published_key(self._name, codec, layer.key, str(layer.descriptor.digest))
+        if is_published(self._store, published, now=self._now()):
             self._known[layer.descriptor.digest] = cached
             return
         repository = self._repository()
@@ -167,14 +169,7 @@ class CacheWriter:
         also = names if len(layer.fragments) > 1 else names[:1]
         write_entry(repository, entry, self._bundle(records), also=also)
         self.written_bytes += layer.descriptor.size_bytes
-        self._records.put(_PUBLISHED_KIND, published, {"time": self._now()})
-
-    def _published(self, *words: str) -> str:
-        return Digest.of(" ".join((self._name, *words)).encode()).hex
-
-    def _is_published(self, key: str) -> bool:
-        value = self._records.get(_PUBLISHED_KIND, key)
-        return isinstance(value, dict) and self._now() - float(value.get("time", 0)) < _PUBLISHED_SECONDS
+        self._records.put(PUBLISHED_KIND, published, {"time": self._now()})
 
     def _write_record(self, kind: str, key: str) -> None:
         value = self._records.peek(kind, key)
@@ -200,7 +195,7 @@ class CacheWriter:
         named = {str(value.get("digest") or value.get("blob")) for value in records.values()}
         layers = [layer for digest, layer in self._known.items() if digest.hex in named]
         write_entry(self._repository(), self._entry(kind, key, layers, {}), self._bundle(records), also=also)
-        self._records.put(_PUBLISHED_KIND, self._published(kind, key), {"time": self._now()})
+        self._records.put(PUBLISHED_KIND, published_key(self._name, kind, key), {"time": self._now()})
 
     def _bundle(self, records: dict[tuple[str, str], Any]) -> Bundle:
         """The records with the blobs that they need; those whose blobs are gone are left out."""

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ocibuild.core.descriptor import Descriptor
@@ -35,7 +34,7 @@ def deliver(
     """Write the outputs, push, and name the image in the store, in this order: a name never comes first.
 
     Layers that a shared cache has are brought here only where something needs their bytes. An image that is not pushed
-    is whole in the store afterwards.
+    is whole in the store afterwards, whatever caches had of it.
     """
     name = str(request.images[0]) if request.images else _as_text(request.name)
     platform = request.platforms[0] if len(request.platforms) == 1 else None
@@ -43,11 +42,11 @@ def deliver(
     def write(source: ImageSource) -> None:
         for output in request.outputs:
             write_output(source, output, tags=request.images, platform=platform, events=events)
-        if not request.options.push:
+        if cache is not None and not request.options.push:
             import_image(source, store)
 
     local = StoreSource(store, descriptor, name=name)
-    if request.outputs or not request.options.push:
+    if request.outputs or (cache is not None and not request.options.push):
         _bring(local, store)
         if _is_complete(store, local):
             write(local)
@@ -80,6 +79,8 @@ def _bring(source: StoreSource, store: Store) -> None:
     missing = [each.descriptor.digest for each in members(source) if each.descriptor.digest not in store.blobs]
     wanted = [digest for digest in missing if store.elsewhere(digest) is not None]
     if wanted:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a build with nothing to do must start quickly
+
         with ThreadPoolExecutor(_MOST_AT_ONCE, "bring") as pool:
             for _ in pool.map(store.blobs.bring, wanted):
                 pass

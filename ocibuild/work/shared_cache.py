@@ -21,7 +21,7 @@ from ocibuild.core.package import LockedPackage
 from ocibuild.core.reference import Reference
 from ocibuild.store.claims import claiming_store
 from ocibuild.store.store import Store
-from ocibuild.work.cache_records import SINGLE_KINDS, record_key
+from ocibuild.work.cache_records import SINGLE_KINDS, is_published, published_key, record_key
 from ocibuild.work.cache_settings import CacheSettings, cache_name
 
 if TYPE_CHECKING:
@@ -151,8 +151,10 @@ class SharedCache:
 
     def wants_all(self) -> bool:
         """Whether the answer to what is asked is still to be written, so that all of it must be looked at."""
-        writer = self._writer()
-        return writer is not None and not writer.has_bundle(ASKED_KIND, self._key) and not self.ask_image()
+        if not self._settings.writes:
+            return False
+        key = published_key(self._settings.names[0], ASKED_KIND, self._key)
+        return not is_published(self.store, key, now=self._now()) and not self.ask_image()
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[bool]:

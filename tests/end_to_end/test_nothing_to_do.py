@@ -50,6 +50,13 @@ def test_what_is_imported(program: Program, system: TinySystem, tmp_path: Path) 
         server.log.clear()
         pushed, modules = imported(program, *push)
         asked = [line for line in server.log if "response completed" in line and "/manifests/1" in line]
+        cached: list[str | Path] = ["--cache", f"{server.host}/cache", "--cache-mode", "rw"]
+        assert program.result("build", source, "--base", base, *cached) == first
+        server.log.clear()
+        again, of_cached = imported(program, "build", source, "--base", base, *cached)
+        assert again == first
+        assert of_cached & (_HEAVY | {"http", "ssl"}) == set()
+        assert not any("response completed" in line for line in server.log)
     assert pushed == first
     assert asked
     assert modules & _HEAVY - {"email"} == set()  # http.client reads headers with it
