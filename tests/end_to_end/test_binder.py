@@ -211,6 +211,12 @@ def test_jupyterhub_can_start_it(warm: Program, images: Images, title: str) -> N
     assert warm.result("run", built.image, "jupyterhub-singleuser", "--version").startswith("5.")
 
 
+def test_nothing_is_left_behind(warm: Program, images: Images) -> None:
+    image = images.image("nothing").image
+    listed = warm.result("run", "-u", "root", "--entrypoint", "", image, "ls", "-A", "/tmp", "/root", "/home/jovyan")
+    assert listed.split() == ["/home/jovyan:", "README.md", "/root:", ".bashrc", ".profile", "/tmp:"]
+
+
 def _shared(program: Program, built: Built, kind: str) -> dict[str, str]:
     (report,) = json.loads(program.result("inspect", "--json", built.image))
     return {layer["name"]: layer["digest"] for layer in report["layers"] if layer["name"].startswith(f"{kind}, shared")}
