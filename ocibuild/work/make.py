@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from ocibuild.core.asks import PackageAsks
 from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.errors import RepositoryError, UsageError
-from ocibuild.core.events import EventSink
+from ocibuild.core.events import EventSink, Notice
 from ocibuild.core.package import Ecosystem
 from ocibuild.core.platform import Platform
 from ocibuild.core.step import Step
@@ -18,6 +18,7 @@ from ocibuild.ecosystem.conda.configuration import machine_conda_settings
 from ocibuild.ecosystem.pip.configuration import machine_index_settings
 from ocibuild.ecosystem.pip.question import merged
 from ocibuild.ecosystem.pip.requirements_file import read_requirements
+from ocibuild.ecosystem.pip.resolve import given_up
 from ocibuild.ecosystem.pip.target import PythonTarget
 from ocibuild.layer.compression import Compression, compressor_for
 from ocibuild.lock import Lock, PlatformLock
@@ -247,6 +248,9 @@ class Workshop:
         )
         if platform in self._locked:  # all is as locked, but wheels that this machine built again
             lock = replace(self._locked[platform], packages=resolution.lock.packages)
+        if target is not None:
+            for deviation in given_up(asks.pip, target, lock.packages):
+                self.machine.events(Notice(deviation))
         return self._platform_build(platform, base, lock, target), resolution
 
     def _wheel_root(self, base: Base, lock: PlatformLock, addresses: Mapping[str, str]) -> SandboxRoot:

@@ -39,6 +39,7 @@ _PIP_STEP = """\
 [[step]]
 name = "pip"
 user = "root"
+keep = ["/srv/conda/**"]
 run = "python -m pip install -q --no-deps --no-index --force-reinstall --find-links wheels -r wheels/names.txt"
 """
 

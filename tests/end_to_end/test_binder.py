@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -209,6 +210,13 @@ def test_jupyterhub_can_start_it(warm: Program, images: Images, title: str) -> N
     (report,) = json.loads(warm.result("inspect", "--json", built.image))
     assert report["working_folder"] == built.case.folder
     assert warm.result("run", built.image, "jupyterhub-singleuser", "--version").startswith("5.")
+
+
+def test_what_deviates_from_the_catalogue_is_told(warm: Program, images: Images) -> None:
+    built = images.image("older notebook")
+    said = warm.run("plan", built.source, "--profile", "binder").stderr  # of what was resolved before
+    assert re.search(r"note: notebook 6\.[0-9.]+ is taken, and not 7\.[0-9.]+, which a layer prefers\n", said)
+    assert "a layer prefers" not in warm.run("plan", images.image("nothing").source, "--profile", "binder").stderr
 
 
 def test_nothing_is_left_behind(warm: Program, images: Images) -> None:

@@ -5,7 +5,7 @@ package is run on this machine: a source that must be built first is named (:cla
 wheel is built in the image's root, and the same is resolved again with what that wheel says of itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ocibuild.core.asks import PipAsks
 from ocibuild.core.events import EventSink, Notice, discard
-from ocibuild.core.package import LockedPackage
+from ocibuild.core.package import Ecosystem, LockedPackage
 from ocibuild.ecosystem.pip.configuration import IndexSettings
 from ocibuild.ecosystem.pip.source import PythonSource
 from ocibuild.ecosystem.pip.target import PythonTarget
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ocibuild.ecosystem.pip.built import BuiltWheel
     from ocibuild.spec.preferred import PreferredPackage
 
-__all__ = ["PipResolution", "resolve"]
+__all__ = ["PipResolution", "given_up", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +137,19 @@ def resolve(
     if not missing:  # else the same is resolved again
         for warning in answer.warnings:
             tell(Notice(warning, warning=True))
-        _tell_given_up(packages, preferred, tell)
     return PipResolution(packages, addresses, missing)
 
 
-def _tell_given_up(
-    packages: tuple[LockedPackage, ...], preferred: "Mapping[str, PreferredPackage]", tell: EventSink
-) -> None:
-    """Say which preferences of layers the repository does not agree with."""
-    for package in packages:
-        other = preferred.get(package.name)
-        if other is not None and other.version != package.version:
-            tell(Notice(f"{package.name} {package.version} is taken, and not {other.version}, which a layer prefers"))
+def given_up(asks: PipAsks, target: PythonTarget, packages: Collection[LockedPackage]) -> list[str]:
+    """Sentences on the preferences of layers that these packages of a resolution do not agree with."""
+    from ocibuild.spec.preferred import preferred_packages  # noqa: PLC0415 - see above
+
+    versions: dict[str, str] = {}
+    for file in asks.preferred:
+        found = preferred_packages(file.text, file=file.path, environment=target.environment())
+        versions |= {package.name: package.version for package in found.values()}
+    return [
+        f"{package.name} {package.version} is taken, and not {versions[package.name]}, which a layer prefers"
+        for package in packages
+        if package.ecosystem is Ecosystem.PIP and versions.get(package.name, package.version) != package.version
+    ]
