@@ -2,6 +2,9 @@
 
 import json
 import os
+import pty
+import select
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,3 +136,40 @@ def test_steps_that_are_left_out(program: Program, base: str, tmp_path: Path) ->
     changed = program.run("build", source, *options)
     assert _RESOLVING not in changed.stderr
     assert changed.stdout.strip() == fresh(tmp_path, source, *options)
+
+
+def test_a_shell_where_a_step_failed(program: Program, base: str, tmp_path: Path, sandbox: str) -> None:
+    source = with_steps(tmp_path / "repository", extra="echo half > /var/half; exit 9", notes_txt="1\n")
+    options = ("build", "--profile", "plain", str(source), "--base", base, "--sandbox", sandbox)
+    assert "--debug-step" in program.error(*options[:1], *options[3:], code=1)
+    process, terminal = pty.fork()
+    if process == 0:
+        os.environ["OCIBUILD_STORE"] = str(program.store)
+        os.execv(sys.executable, [sys.executable, "-m", "ocibuild.cli", *options, "--debug-step"])  # noqa: S606 - as a shell
+    try:
+        said = said_until(terminal, "# ")
+        os.write(terminal, b"cat /var/half; id -u; exit\n")
+        said += said_until(terminal, "")
+    finally:
+        os.close(terminal)
+        _, status = os.waitpid(process, 0)
+    assert "a shell where the step failed" in said
+    assert "half\r\n0\r\n" in said, said[-900:]
+    assert "as root failed with exit code 9" in said
+    assert os.waitstatus_to_exitcode(status) == 1
+
+
+def said_until(terminal: int, end: str) -> str:
+    """What comes from the terminal until it says ``end``, or until nobody uses it any more."""
+    said = b""
+    while not end or not said.endswith(end.encode()):
+        ready, _, _ = select.select([terminal], [], [], 60)
+        assert ready, said
+        try:
+            data = os.read(terminal, 4096)
+        except OSError:
+            data = b""
+        if not data:
+            break
+        said += data
+    return said.decode()
