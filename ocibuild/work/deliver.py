@@ -70,6 +70,8 @@ def deliver(
                     access=request.access,
                     mounts=cache.mounts if cache is not None else lambda *_: (),
                 )
+    if cache is not None:
+        cache.note_use(lambda: [each.descriptor for each in members(local)])
     for tag in map(str, request.images or (name,)):
         store.images.put(tag, descriptor)
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ocibuild.core.descriptor import Descriptor
 from ocibuild.core.digest import Digest
 from ocibuild.core.events import EventSink, Notice
 from ocibuild.core.package import LockedPackage
@@ -77,8 +78,7 @@ class SharedCache:
         self._write: CacheWriter | None = None
         self._turn: CacheTurn | None = None
         self._locks: list[tuple[str, str]] = []
-        self._used_bytes = 0
-        self._used: set[Digest] = set()
+        self._used_count = self._used_bytes = 0
         self.store, self.records = claiming_store(
             store, settings.names, ask=self._answer, on_new=self._note, elsewhere=self
         )
@@ -132,6 +132,12 @@ class SharedCache:
         places = [place for place in self._settings.places if cache_name(place) in names]
         return tuple(place.repository for place in places if place.registry == registry)
 
+    def note_use(self, blobs: Callable[[], Iterable[Descriptor]]) -> None:
+        """Count which of an image's blobs came from a cache, where one was asked."""
+        if self._read is not None:
+            came = {each.digest: each.size_bytes for each in blobs() if self.store.elsewhere(each.digest) is not None}
+            self._used_count, self._used_bytes = len(came), sum(came.values())
+
     # Writing.
 
     def withhold(self, packages: Iterable[LockedPackage]) -> None:
@@ -142,10 +148,6 @@ class SharedCache:
 
     def made(self, layer: "MadeLayer") -> "Future[None] | None":
         """Take note of a layer that is in the image; the write that has begun where it is to be written."""
-        digest = layer.descriptor.digest
-        if layer.cached and digest not in self.store.blobs and digest not in self._used:
-            self._used.add(digest)
-            self._used_bytes += layer.descriptor.size_bytes
         writer = self._writer()
         return writer.add_layer(layer) if writer is not None else None
 
@@ -278,7 +280,7 @@ class SharedCache:
             "caches": list(self._settings.names),
             "hits": value.get("hits", 0) + self._read.hits,
             "misses": value.get("misses", 0) + self._read.misses,
-            "layers": value.get("layers", 0) + len(self._used),
+            "layers": value.get("layers", 0) + self._used_count,
             "saved_bytes": value.get("saved_bytes", 0) + self._used_bytes,
             "written_bytes": value.get("written_bytes", 0) + written,
         }
