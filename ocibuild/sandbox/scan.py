@@ -41,7 +41,7 @@ def scan(tree: Tree) -> dict[str, StatKey]:
         with os.scandir(tree.folder(folder)) as entries:
             for entry in entries:
                 path = prefix + entry.name
-                key = found[path] = stat_key(entry.stat(follow_symlinks=False))
+                found[path] = stat_key(entry.stat(follow_symlinks=False))
                 if entry.is_dir(follow_symlinks=False) and len(os.fsencode(path)) <= LONGEST_PATH_BYTES:
                     pending.append(path)
     return found
