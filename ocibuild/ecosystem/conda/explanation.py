@@ -11,7 +11,7 @@ from ocibuild.net.address import redacted
 
 __all__ = ["gateway_error", "missing_rattler", "solver_error", "spec_error"]
 
-_UNKNOWN = re.compile(r"No candidates were found for ([A-Za-z0-9_.-]+)")
+_UNKNOWN = re.compile(r"No candidates were found for ([A-Za-z0-9_.-]+)(?: ([^\n]*?))?\.?(?:\n|$)")
 _NO_SUBDIR = re.compile(r"could not find subdir '([^']*)' in channel '([^']*)'")
 _STATUS = re.compile(r"\((\d{3}) [A-Za-z ]+\)")
 _URL = re.compile(r"(?:https?|file)://[^\s`'()]+")
@@ -67,14 +67,22 @@ def _hint(text: str, channels: Channels, target: CondaTarget) -> str | None:
         return f"the base has {has}: choose another base, or ask for another version of the package"
     unknown = _UNKNOWN.search(text)
     if unknown:
-        name = unknown[1].lower()
-        if name in _CONDA_NAMES:
-            return f"did you mean {_CONDA_NAMES[name]}?"
-        names = ", ".join(group.name or group.channels[0].name for group in channels.groups)
-        return f"looked in {names}: name another channel, or move the package to the pip section if it is on PyPI only"
+        return _unknown_hint(unknown[1].lower(), unknown[2] or "*", channels)
     if "channel priority" in text:
         return "channel_priority: flexible in .condarc lets a package come from a channel that is named later"
     return None
+
+
+def _unknown_hint(name: str, versions: str, channels: Channels) -> str:
+    """What to do about a package that no channel has in these versions."""
+    if name in _CONDA_NAMES:
+        return f"did you mean {_CONDA_NAMES[name]}?"
+    names = ", ".join(group.name or group.channels[0].name for group in channels.groups)
+    if not names:
+        return "no channel is named, and nodefaults leaves out the usual one: channels: [conda-forge]"
+    if versions != "*":
+        return f"looked in {names}: ask for another version of {name}, or name a channel that has it"
+    return f"looked in {names}: name another channel, or move the package to the pip section if it is on PyPI only"
 
 
 def gateway_error(text: str, channels: Channels, *, offline: bool) -> OcibuildError:

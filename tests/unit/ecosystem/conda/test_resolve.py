@@ -333,3 +333,20 @@ def test_what_no_channel_has_is_asked_of_pip(environment: Environment) -> None:
     assert found.pip.requirements == (("offline>=1", origin),)
     lab = next(package for package in found.packages if package.name == "jupyter-lab")
     assert (lab.requested, lab.why) == (True, ("jupyter/layer.toml:7",))
+
+
+@pytest.mark.parametrize(
+    ("channels", "spec", "hint"),
+    [
+        ([], "app", "no channel is named, and nodefaults leaves out the usual one"),
+        (["team"], "app >=2", "ask for another version of app, or name a channel that has it"),
+        (["team"], "other", "name another channel, or move the package to the pip section"),
+    ],
+)
+def test_what_to_do_about_a_package_that_is_not_there(
+    environment: Environment, channels: list[str], spec: str, hint: str
+) -> None:
+    addresses = [environment.channel(name, [Recipe("app")]) for name in channels]
+    with pytest.raises(RepositoryError, match="No candidates were found for") as caught:
+        environment.resolve(addresses, spec)
+    assert hint in (caught.value.hint or "")
