@@ -314,6 +314,22 @@ def started(program: Program, source: Path, *options: str | Path, base: str) -> 
     )
 
 
+def test_writing_has_a_login_of_its_own(program: Program, tmp_path: Path) -> None:
+    source, password = repository(tmp_path / "repository", notes_txt="x"), tmp_path / "password"
+    password.write_text("pass:word\n")
+    with RegistryServer(tmp_path / "guarded", htpasswd={"writer": "pass:word"}) as server:
+        rw = ("--cache", f"{server.host}/cache", "--cache-mode", "rw")
+        _, said = built(program, source, *rw, base="scratch")
+        assert "is not used" in said
+        assert "is not written" in said
+        login = ("--cache-username", "writer", "--cache-password-file", password)
+        _, said = built(fresh(tmp_path), source, *rw, *login, base="scratch")
+        assert "warning" not in said
+        asked(server)
+        _, said = built(fresh(tmp_path, "third"), source, *rw[:2], *login, base="scratch")
+        assert any("/cache/blobs/" in path for _, path in asked(server))
+
+
 def test_ten_builds_at_once_make_nothing_twice(program: Program, system: TinySystem, source: Path) -> None:
     """Ten repositories of the same packages, two of each, at the same time in one store."""
     base = system.base(program)
