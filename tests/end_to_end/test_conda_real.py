@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import Program, repository
-from tests.support.conda_channel import PLACEHOLDER, File, Recipe, index_of, write_package, write_repodata
+from tests.support.conda_channel import PLACEHOLDER, File, Recipe, index_of, link_to, write_package, write_repodata
 from tests.support.conda_distribution import real_channel
 
 pytestmark = [pytest.mark.network]
@@ -51,7 +51,7 @@ def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = {**tables["packages"], **tables["packages.conda"]}
     programs = [
         Recipe(
-            name, "26.1", depends=["python"],
+            name, "26.1", depends=["python 3.11.*"],
             files=[
                 File(f"bin/{name}", CONDA.encode(), 0o755, prefix="text"),
                 *([File("etc/profile.d/conda.sh", b"conda_shell() { echo shell; }\n")] if name == "conda" else []),
@@ -60,7 +60,10 @@ def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("conda", "mamba")
     ]  # fmt: skip
     greeter = Recipe("greeter", files=[File("etc/conda/activate.d/greeter.sh", ACTIVATE.encode())])
-    for recipe in (hello, greeter, *programs):
+    other = Recipe(
+        "python", "3.12.9", files=[File("bin/python3.12", b"\x7fELF", 0o755), link_to("bin/python", "python3.12")]
+    )
+    for recipe in (hello, greeter, other, *programs):
         data = write_package(channel, recipe).read_bytes()
         record = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         table[recipe.file_name] = index_of(recipe) | record
@@ -121,7 +124,13 @@ def test_a_lock_says_what_the_image_holds(warm: Program, channel: Path, tmp_path
     for subdir in ("linux-64", "noarch"):
         tables = json.loads((channel / subdir / "repodata.json").read_bytes())
         for name, record in {**tables["packages"], **tables["packages.conda"]}.items():
-            if record["name"] in ("python", "python_abi", "tzdata", "libs-mini", "numpy"):
+            if record["version"] != "3.12.9" and record["name"] in (
+                "python",
+                "python_abi",
+                "tzdata",
+                "libs-mini",
+                "numpy",
+            ):
                 url = (channel / subdir / name).as_uri()
                 packages.append(locked_as(record["name"], record["version"], "conda", url, record["sha256"]))
     packages.append(locked_as("six", "1.16.0", "pip", SIX_URL, SIX_DIGEST))
@@ -150,12 +159,19 @@ def test_a_python_that_the_base_does_not_have_is_condas(warm: Program, channel: 
     for name in (".config", ".docker"):
         if (Path.home() / name).exists():
             shutil.copytree(Path.home() / name, home / name)
-    source = repository(tmp_path / "source", requirements_txt="six==1.16.0\n")
-    options = ["--base", "apt:trixie", "--python", "3.11", "-t", "localhost/conda/python:1"]
-    warm.result("build", source, *options, HOME=str(home))
-    code = "import six, sys; print(six.__version__, sys.version_info[:2], sys.prefix)"
-    expected = ["1.16.0 (3, 11) /srv/conda/envs/notebook"]
-    assert said(warm, "localhost/conda/python:1", "python", "-c", code) == expected
+    source = repository(tmp_path / "source", requirements_txt="docutils==0.22\n", runtime_txt="python-3.12\n")
+    image = "localhost/conda/python:1"
+    warm.result("build", source, "-t", image, HOME=str(home))
+    prefix = "/srv/conda/envs/notebook"
+    script = (
+        f"ls -d {prefix}/lib/python3*/site-packages/docutils; head -1 {prefix}/bin/docutils; ls {prefix}/bin/python*"
+    )
+    assert said(warm, image, "sh", "-c", script) == [
+        f"{prefix}/lib/python3.12/site-packages/docutils",
+        f"#!{prefix}/bin/python3.12",
+        f"{prefix}/bin/python",
+        f"{prefix}/bin/python3.12",
+    ]
 
 
 def test_binder_has_jupyter_and_conda_beside_the_environment(warm: Program, channel: Path, tmp_path: Path) -> None:

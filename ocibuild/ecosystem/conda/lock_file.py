@@ -73,6 +73,7 @@ def read_lock_file(lock: CondaLockFile, solver: Solver) -> LockFilePackages:
         listed = list(_explicit(lock, solver))
     else:
         listed, pip = _from_rattler(lock, solver)
+    _refuse_twice(listed)
     records = _with_digests([_at_channel(each, solver) for each in listed], solver)
     unmet = solver.unmet(records)
     if unmet:
@@ -84,6 +85,16 @@ def read_lock_file(lock: CondaLockFile, solver: Solver) -> LockFilePackages:
             hint="lock for this system, or choose another base",
         )
     return LockFilePackages(locked_packages(records, (), solver.channels, solver.target, why=lock.path), pip)
+
+
+def _refuse_twice(listed: Sequence[_Listed]) -> None:
+    """A RepositoryError where two packages have one name: an environment has one of each."""
+    first: dict[str, _Listed] = {}
+    for each in listed:
+        found = _PACKAGE_URL.fullmatch(str(each.record["url"]))
+        name = found["name"] if found else ""
+        if first.setdefault(name, each).record["url"] != each.record["url"] and name:
+            raise _at(each.origin, f"{name} is in it twice, in different versions or builds")
 
 
 def _at_channel(listed: _Listed, solver: Solver) -> _Listed:

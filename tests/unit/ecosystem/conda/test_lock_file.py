@@ -216,3 +216,11 @@ def test_a_need_that_nobody_understands_is_not_met(environment: Environment, loc
     environment.lock = CondaLockFile("pixi", lock.path, lock.text.replace("__glibc >=2.30", "__glibc >>>2"))
     with pytest.raises(RepositoryError, match=r"pixi\.lock"):
         environment.resolve([])
+
+
+def test_two_packages_of_one_name(environment: Environment, locked: Locked) -> None:
+    environment.channel("team", [*RECIPES, Recipe("library", "2.0")])
+    locked.recipes.append(Recipe("library", "2.0"))
+    environment.lock = locked.explicit()
+    with pytest.raises(RepositoryError, match=r"environment\.txt:7: library is in it twice"):
+        environment.resolve([])
