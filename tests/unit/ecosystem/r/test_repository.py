@@ -82,7 +82,9 @@ def test_an_index() -> None:
             read_index(http, f"{server.url}/nowhere")
 
 
-@pytest.mark.parametrize("body", [gzip.compress(TEXT)[:-9], gzip.compress(TEXT)[:20] + b"rubbish" * 9])
+@pytest.mark.parametrize(
+    "body", [gzip.compress(TEXT)[:-9], gzip.compress(TEXT)[:20] + b"rubbish" * 9], ids=["cut", "rubbish"]
+)
 def test_a_broken_index(body: bytes) -> None:
     with ScriptedServer(lambda _: Reply(body=body)) as server, HttpClient() as http, pytest.raises(IntegrityError):
         read_index(http, server.url)
