@@ -30,6 +30,7 @@ pytestmark = [
 EXAMPLE = ["git", "curl", "graphviz", "gfortran", "libgl1", "fontconfig", "python3", "python3-venv", "ca-certificates"]
 ASKED_MOST = [
     "build-essential",
+    "r-recommended",
     "automake",
     "nano",
     "less",

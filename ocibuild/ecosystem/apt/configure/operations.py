@@ -20,6 +20,7 @@ from ocibuild.ecosystem.apt.configure.locales import list_locales
 from ocibuild.ecosystem.apt.configure.maintscript import run_helper_calls
 from ocibuild.ecosystem.apt.configure.ownership import add_override, refuse_overridden, set_owner
 from ocibuild.ecosystem.apt.configure.pam import pam_auth_update
+from ocibuild.ecosystem.apt.configure.r_environment import make_r_environment
 from ocibuild.ecosystem.apt.configure.shells import add_shells, update_shells
 from ocibuild.ecosystem.apt.configure.systemd import enable_units, enable_user_units, record_units, update_rc
 from ocibuild.ecosystem.apt.configure.ucf import register_line
@@ -51,6 +52,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "not-diverted": refuse_diverted,
     "owner": set_owner,
     "pam-auth-update": pam_auth_update,
+    "r-environment": make_r_environment,
     "record-units": record_units,
     "shadow-on": shadow_on,
     "statoverride": add_override,

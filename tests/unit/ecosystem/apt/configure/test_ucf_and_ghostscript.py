@@ -1,5 +1,6 @@
 from ocibuild.ecosystem.apt.configure.files import FILE_OPERATIONS
 from ocibuild.ecosystem.apt.configure.ghostscript import make_font_maps
+from ocibuild.ecosystem.apt.configure.r_environment import make_r_environment
 from ocibuild.ecosystem.apt.configure.ucf import register_line
 from tests.support.made_context import made_context, made_overlay
 
@@ -42,3 +43,20 @@ def test_lines_may_begin_with_a_tab() -> None:
     words = ["[filter", '"lfs"]', "|", "\\t", "required", "=", "true"]
     FILE_OPERATIONS["lines-missing"](made_context(overlay), "etc/gitconfig", *words)
     assert overlay.read_text("etc/gitconfig") == '[filter "lfs"]\n\trequired = true\n'
+
+
+MODEL = "A=1\nR_PAPERSIZE_USER=${R_PAPERSIZE}\nR_PAPERSIZE=${R_PAPERSIZE-'letter'}\n"
+
+
+def test_the_environment_of_r() -> None:
+    files = {"etc/papersize": "a4\n", "etc/R/repositories": "", "usr/lib/R/etc/Renviron.ucf": MODEL}
+    files |= {"var/lib/ucf/registry": "other \t /etc/b\n"}
+    overlay = made_overlay(files)
+    make_r_environment(made_context(overlay, package="r-base-core"))
+    expected = MODEL.replace("USER=${R_PAPERSIZE}", "USER=${R_PAPERSIZE-'a4'}")
+    assert overlay.read_text("etc/R/Renviron") == overlay.read_text("var/lib/ucf/cache/:etc:R:Renviron") == expected
+    assert overlay.read_text("var/lib/ucf/registry") == "other \t /etc/b\nr-base-core \t /etc/R/Renviron\n"
+    for changed in ({"etc/papersize": "$(reboot)\n"}, {"etc/R/Renviron": "mine\n"}):
+        refused = made_context(made_overlay({**files, **changed}), package="r-base-core")
+        make_r_environment(refused)
+        assert refused.unknown
