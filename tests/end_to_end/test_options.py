@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import random
 import re
 import subprocess
 import tarfile
@@ -53,7 +54,13 @@ def test_compression_changes_no_content(
     assert program.result("check", f"oci:{tmp_path / 'image'}").endswith("is sound")
 
 
-def test_layers_are_as_few_as_asked(program: Program, system: TinySystem, source: Path, tmp_path: Path) -> None:
+def test_layers_are_as_few_as_asked(program: Program, system: TinySystem, tmp_path: Path) -> None:
+    names = [f"large{number}" for number in range(6)]  # each large enough for a layer of its own
+    for name in names:
+        content = random.Random(name).randbytes(1_200_000)
+        system.add(make_deb(name, files={f"usr/share/{name}": content}, codec="none"))
+    system.publish()
+    source = repository(tmp_path / "repository", apt_txt="\n".join(names))
     base = system.base(program)
     below = len(documents(Path(base.partition(":")[2]))[0]["layers"])
     counts = []
