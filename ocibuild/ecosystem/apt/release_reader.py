@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from ocibuild.core.errors import IntegrityError, NetworkError
 from ocibuild.core.events import EventSink, Notice
@@ -34,11 +35,19 @@ class ReleaseReader:
         """The verified Release of the source.
 
         A NetworkError where it cannot be fetched (its hint says so for an unknown suite); an IntegrityError where its
-        signature is missing or wrong, its signers are unknown or have expired, it is another suite's, it is out of its
-        dates, or it is older than the one that was seen last.
+        signature is missing or wrong, its signers are unknown or have expired, it is another suite's, or it is out of
+        its dates. Of one that is older than another seen before (a mirror that lags behind, or a replay) the newer is
+        taken, as apt does; an IntegrityError where that is not known whole.
         """
         where = redacted(f"{source.folder_url}/InRelease")
-        signed = self._signed(source)
+        inline = self._get(source, "InRelease")
+        release = self._checked(source, self._signed(source, inline), where=where)
+        if source.as_of is None:
+            release = self._newest(source, release, inline, where=where)
+            self._tell_stale(release, where=where)
+        return release
+
+    def _checked(self, source: Source, signed: Signed, *, where: str) -> Release:
         release = Release.parse(signed.body, where=where)
         if signed.signers:
             check_expiry(signed, self.now if source.as_of is None else release.date, where=where)
@@ -46,9 +55,6 @@ class ReleaseReader:
             release.check_suite(source.suite, where=where)
         checks_validity = source.check_valid_until and source.as_of is None
         release.check_time(source.as_of or self.now, check_valid_until=checks_validity, where=where)
-        if source.as_of is None:
-            self._refuse_older(source, release, where=where)
-            self._tell_stale(release, where=where)
         return release
 
     def _tell_stale(self, release: Release, *, where: str) -> None:
@@ -57,8 +63,8 @@ class ReleaseReader:
             until = f"{release.valid_until:%Y-%m-%d}"
             self.events(Notice(f"{where} was valid until {until}, and the check is switched off", warning=True))
 
-    def _signed(self, source: Source) -> Signed:
-        inline = self._get(source, "InRelease")
+    def _signed(self, source: Source, inline: bytes | None) -> Signed:
+        """The verified text: that of ``inline``, or else of Release and its signature beside it."""
         if inline is not None:
             if source.signed_by is not None:
                 return verify_inline(inline, source.signed_by, where=redacted(f"{source.folder_url}/InRelease"))
@@ -100,20 +106,33 @@ class ReleaseReader:
                 return None
             raise
 
-    def _refuse_older(self, source: Source, release: Release, *, where: str) -> None:
-        """An attacker who replays an old signed Release hides every security update since."""
+    def _newest(self, source: Source, release: Release, inline: bytes | None, *, where: str) -> Release:
+        """This Release, or the newer one that was seen before.
+
+        An attacker who replays an old signed Release hides every security update since. The servers behind one name of
+        a mirror differ for some hours after each update.
+        """
         key = hashlib.sha256(f"{source.url} {source.suite}".encode()).hexdigest()
-        value = self.records.get(_KIND, key)
-        seen = value.get("date") if isinstance(value, dict) else None
-        if isinstance(seen, (int, float)) and release.date.timestamp() < seen:
-            raise IntegrityError(
-                f"{where}: dated {release.date:%Y-%m-%d %H:%M} UTC, and one of"
-                f" {datetime.fromtimestamp(seen, UTC):%Y-%m-%d %H:%M} UTC was seen before",
-                url=where,
-                hint="a mirror that lags behind, or a replay of old files: try again later or use another mirror",
-            )
-        if seen != release.date.timestamp():
-            self.records.put(_KIND, key, {"date": release.date.timestamp()})
+        value: Any = self.records.get(_KIND, key)
+        known = value if isinstance(value, dict) else {}
+        seen, kept = known.get("date"), known.get("inrelease")
+        if not isinstance(seen, (int, float)) or release.date.timestamp() >= seen:
+            text = inline.decode("utf-8", "surrogateescape") if inline is not None else None
+            if (seen, kept) != (release.date.timestamp(), text):
+                self.records.put(_KIND, key, {"date": release.date.timestamp(), "inrelease": text})
+            return release
+        before = f"{datetime.fromtimestamp(seen, UTC):%Y-%m-%d %H:%M} UTC was seen before"
+        told = f"{where}: dated {release.date:%Y-%m-%d %H:%M} UTC, and one of {before}"
+        if isinstance(kept, str):
+            newer = self._checked(source, self._signed(source, kept.encode("utf-8", "surrogateescape")), where=where)
+            if newer.date.timestamp() == seen:
+                self.events(Notice(f"{told}: that one is used"))
+                return newer
+        raise IntegrityError(
+            told,
+            url=where,
+            hint="a mirror that lags behind, or a replay of old files: try again later or use another mirror",
+        )
 
 
 def _unverified_body(data: bytes) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -306,16 +307,39 @@ def test_a_release_of_the_future_is_refused(site: Site) -> None:
         site.install("program")
 
 
-def test_an_older_release_than_the_one_seen_is_refused(site: Site) -> None:
+@pytest.mark.parametrize("signature", ["inline", "detached"])
+def test_an_older_release_than_the_one_seen_is_not_taken(site: Site, signature: str) -> None:
     add(site, "program", "1.0")
+    site.repository.publish(date=NOW - timedelta(days=2), signature=signature)
+    old = dict(site.repository.files)
+    add(site, "program", "2.0")
+    site.repository.publish(date=NOW - timedelta(days=1), signature=signature)
+    assert site.install("program") == ["program=2.0"]
+    site.repository.files.update(old)
+    if signature == "inline":  # it is kept whole
+        assert site.install("program") == ["program=2.0"]
+        told = [event.message for event in site.events if isinstance(event, Notice)]
+        assert [message for message in told if message.endswith("was seen before: that one is used")]
+    else:
+        with pytest.raises(IntegrityError, match="was seen before"):
+            site.install("program")
+    assert site.install("program", sources=(site.source(as_of=NOW),)) == ["program=1.0"], "asked for on purpose"
+
+
+def test_a_release_that_is_kept_is_verified_again(site: Site) -> None:
+    add(site, "program")
     site.repository.publish(date=NOW - timedelta(days=2))
     old = dict(site.repository.files)
     site.repository.publish(date=NOW - timedelta(days=1))
     site.install("program")
     site.repository.files.update(old)
-    with pytest.raises(IntegrityError, match="was seen before"):
+    (key,) = site.store.records.keys("apt-release")
+    record: Any = site.store.records.get("apt-release", key)
+    site.store.records.put(
+        "apt-release", key, record | {"inrelease": record["inrelease"].replace("Origin: Example", "Origin: Another")}
+    )
+    with pytest.raises(IntegrityError, match="is wrong"):
         site.install("program")
-    assert site.install("program", sources=(site.source(as_of=NOW),)), "a past day is asked for on purpose"
 
 
 def test_another_suites_release_is_refused(site: Site) -> None:
