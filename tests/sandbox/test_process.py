@@ -186,9 +186,10 @@ def test_nothing_of_this_process_is_there(entrance: Entrance, monkeypatch: pytes
 
 
 def test_signals_are_as_a_shell_leaves_them(entrance: Entrance) -> None:
-    """Python ignores SIGPIPE for itself, and the helper the terminal's signals. What nohup has ignored stays so."""
+    """Python ignores SIGPIPE for itself, and the helper the terminal's signals. What nohup and & have ignored stays so."""
     _, output = run(entrance, "grep", "-E", "Sig(Blk|Ign)", "/proc/self/status")
-    ignored = 1 << signal.SIGHUP - 1 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else 0
+    kept = [each for each in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT) if signal.getsignal(each) is signal.SIG_IGN]
+    ignored = sum(1 << each - 1 for each in kept)
     assert output == b"SigBlk:\t0000000000000000\nSigIgn:\t%016x\n" % ignored
 
 
