@@ -51,7 +51,7 @@ def test_the_tree_is_the_one_made_as_data(warm: Program, tmp_path: Path, request
 @pytest.mark.usefixtures("nothing_known")
 def test_its_step_is_planned_and_not_run(warm: Program, tmp_path: Path) -> None:
     (tmp_path / "apt.txt").write_text("less\n")
-    store, options = Store.at(warm.store), BuildOptions(base="apt:bookworm", sandbox="none")
+    store, options = Store.at(warm.store), BuildOptions(base="apt:bookworm", profile="plain", sandbox="none")
     request = read_request(Source.at(tmp_path), options, store=store, environment=os.environ, events=discard)
     (plan,) = plan_build(request, store=store, environment=os.environ, events=discard)
     assert [step.name for step in plan.steps] == ["configure Debian packages of the base", "configure Debian packages"]
