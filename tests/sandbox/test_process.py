@@ -203,7 +203,8 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 import importlib.util
 spec = importlib.util.spec_from_file_location("rig", {__file__!r})
 rig = importlib.util.module_from_spec(spec); sys.modules["rig"] = rig; spec.loader.exec_module(rig)
-signal.signal(signal.SIGTERM, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, signal.default_int_handler)
 script = "trap '' TERM; echo $$; (trap '' TERM; sleep {NEVER}) & while :; do sleep {NEVER}; done"
 rig.run_process(
     rig.replace(rig.{which}, arguments=("sh", "-c", script, {marker!r})),
