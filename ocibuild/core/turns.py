@@ -18,7 +18,7 @@ __all__ = ["locked_file", "turn"]
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 0.25
 _PATIENCE_SECONDS = 900
-_BUSY = (errno.EWOULDBLOCK, errno.EACCES)
+_BUSY = (errno.EWOULDBLOCK, errno.EACCES)  # as flock(2) says it, and fcntl(2), which stands in for it on NFS
 
 
 @contextlib.contextmanager
@@ -56,12 +56,17 @@ def _first_try(path: Path) -> tuple[BinaryIO | None, bool]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return locked_file(path), False
-    except OSError as error:
-        return None, error.errno in _BUSY
+    except BlockingIOError:
+        return None, True
+    except OSError:  # no locks here, or no file may be made: that says whoever writes what the turn is for
+        return None, False
 
 
 def locked_file(path: Path) -> BinaryIO:
-    """The file, opened to append and read, made where it is missing, and locked; OSError where another one has it."""
+    """The file, opened to append and read, made where it is missing, and locked.
+
+    A BlockingIOError where another one has it, another OSError where it cannot be made or locked at all.
+    """
     while True:
         file = path.open("a+b")
         try:
@@ -71,7 +76,9 @@ def locked_file(path: Path) -> BinaryIO:
                 if os.path.samestat(path.stat(), os.fstat(file.fileno())):
                     file.seek(0)
                     return file
-        except OSError:
+        except OSError as error:
             file.close()
+            if error.errno in _BUSY:
+                raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK)) from error
             raise
         file.close()

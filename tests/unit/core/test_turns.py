@@ -1,10 +1,13 @@
 """Turns among threads and processes."""
 
+import errno
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+
+import pytest
 
 from ocibuild.core.turns import turn
 
@@ -69,4 +72,13 @@ def test_a_turn_ends_with_its_process(tmp_path: Path) -> None:
 def test_without_a_place_for_turns_nobody_waits(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with turn(tmp_path / "file/x") as waited:
+        assert not waited
+
+
+def test_where_no_file_may_be_made_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with turn(tmp_path / "folder/turn") as waited:
         assert not waited
